@@ -1,0 +1,174 @@
+// Aligned buffers: a pool that hands them back, and scratch space for kernels.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "genmod/core/types.hpp"
+
+namespace genmod {
+
+// Keeps freed buffers for the next request of about the same size, so that a training or sampling loop stops asking
+// the system for memory after its first step. Thread-safe; buffers may be freed by another thread than the one that
+// took them. Sizes are rounded up by at most an eighth. Alignment is 64 bytes. Under AddressSanitizer it only forwards.
+class Pool {
+public:
+    // The pool of this process. Never destroyed, so that static tensors may outlive main().
+    static Pool& instance() {
+        static Pool* const pool = new Pool;
+        return *pool;
+    }
+
+    // At least `bytes` bytes. Throws std::bad_alloc.
+    void* take(std::size_t bytes) {
+        fail_when_asked();
+        const std::size_t index = class_of(bytes);
+        const std::size_t rounded = class_size(index);
+        if (!bypassed) {
+            const std::lock_guard lock(mutex_);
+            auto& list = free_[index];
+            if (!list.empty()) {
+                void* buffer = list.back();
+                list.pop_back();
+                kept_ -= rounded;
+                return buffer;
+            }
+        }
+        void* buffer = std::aligned_alloc(64, rounded);
+        if (buffer == nullptr) {
+            trim();
+            buffer = std::aligned_alloc(64, rounded);
+        }
+        if (buffer == nullptr) throw std::bad_alloc();
+        system_calls_.fetch_add(1, std::memory_order_relaxed);
+        return buffer;
+    }
+
+    // Gives back what take(bytes) returned.
+    void give(void* buffer, std::size_t bytes) noexcept {
+        if (buffer == nullptr) return;
+        const std::size_t index = class_of(bytes);
+        if (!bypassed) {
+            try {
+                const std::lock_guard lock(mutex_);
+                if (kept_ + class_size(index) <= cap_) {
+                    free_[index].push_back(buffer);
+                    kept_ += class_size(index);
+                    return;
+                }
+            } catch (...) {  // no room for the list entry: give it to the system instead
+            }
+        }
+        std::free(buffer);
+    }
+
+    // Frees all kept buffers.
+    void trim() noexcept {
+        const std::lock_guard lock(mutex_);
+        for (auto& list : free_) {
+            for (void* buffer : list) std::free(buffer);
+            list.clear();
+        }
+        kept_ = 0;
+    }
+
+    // Upper bound of the bytes kept for reuse (default: no bound).
+    void set_cap(std::size_t bytes) {
+        {
+            const std::lock_guard lock(mutex_);
+            cap_ = bytes;
+            if (kept_ <= cap_) return;
+        }
+        trim();
+    }
+
+    // Bytes kept for reuse now.
+    std::size_t kept() const {
+        const std::lock_guard lock(mutex_);
+        return kept_;
+    }
+
+    // How often the system was asked for memory so far.
+    std::uint64_t system_calls() const { return system_calls_.load(std::memory_order_relaxed); }
+
+    // For tests: the k-th take() from now throws std::bad_alloc (k >= 1); 0 switches this off.
+    void fail_at(std::int64_t k) { countdown_.store(k); }
+
+private:
+    Pool() = default;
+
+#if defined(__SANITIZE_ADDRESS__)
+    static constexpr bool bypassed = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    static constexpr bool bypassed = true;
+#else
+    static constexpr bool bypassed = false;
+#endif
+#else
+    static constexpr bool bypassed = false;
+#endif
+
+    // Size classes: eight to each power of two, from 64 bytes on.
+    static std::size_t class_of(std::size_t bytes) {
+        if (bytes <= 512) return bytes == 0 ? 0 : (bytes - 1) / 64;
+        const auto exponent = static_cast<std::size_t>(std::bit_width(bytes - 1)) - 1;  // 2^exponent < bytes
+        const std::size_t step = std::size_t{1} << (exponent - 3);
+        const std::size_t eighth = (bytes - (std::size_t{1} << exponent) + step - 1) / step;  // 1..8
+        return 8 + (exponent - 9) * 8 + eighth - 1;
+    }
+
+    static std::size_t class_size(std::size_t index) {
+        if (index < 8) return (index + 1) * 64;
+        const std::size_t exponent = 9 + (index - 8) / 8;
+        const std::size_t eighth = (index - 8) % 8 + 1;
+        return (std::size_t{1} << exponent) + eighth * (std::size_t{1} << (exponent - 3));
+    }
+
+    void fail_when_asked() {
+        if (countdown_.load(std::memory_order_relaxed) > 0 && countdown_.fetch_sub(1) == 1) throw std::bad_alloc();
+    }
+
+    mutable std::mutex mutex_;
+    std::array<std::vector<void*>, 8 + 8 * 52> free_;
+    std::size_t kept_ = 0;
+    std::size_t cap_ = SIZE_MAX;
+    std::atomic<std::uint64_t> system_calls_{0};
+    std::atomic<std::int64_t> countdown_{0};
+};
+
+// An owned, uninitialised buffer of `count` numbers from the pool, for the length of a kernel call.
+template <class T>
+class Scratch {
+public:
+    explicit Scratch(Index count)
+        : bytes_(static_cast<std::size_t>(count) * sizeof(T)), data_(static_cast<T*>(Pool::instance().take(bytes_))) {}
+    ~Scratch() { Pool::instance().give(data_, bytes_); }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+
+    T* data() const { return data_; }
+
+private:
+    std::size_t bytes_;
+    T* data_;
+};
+
+// A shared, uninitialised buffer of `count` numbers from the pool. Throws std::bad_alloc.
+template <class T>
+std::shared_ptr<T[]> pooled(Index count) {
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
+    void* buffer = Pool::instance().take(bytes);
+    // Should the control block not fit, shared_ptr's constructor calls the deleter itself.
+    return std::shared_ptr<T[]>(static_cast<T*>(buffer), [bytes](T* data) { Pool::instance().give(data, bytes); });
+}
+
+}  // namespace genmod
