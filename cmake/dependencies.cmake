@@ -1,0 +1,17 @@
+# genmod::stb and genmod::xsimd: folders of headers, no more. stb has no CMake package; some packages of xsimd (Debian 12)
+# name a library xtl that they do not bring. Also installed, for genmodConfig.cmake.
+function(genmod_header_target name path)
+    string(TOUPPER "GENMOD_${name}_INCLUDE_DIR" variable)
+    find_path(${variable} ${path} ${ARGN} DOC "Folder of ${path}")
+    mark_as_advanced(${variable})
+    if(NOT ${variable})
+        message(FATAL_ERROR "genmod: ${path} not found: set ${variable} to its folder")
+    endif()
+    if(NOT TARGET genmod::${name})
+        add_library(genmod::${name} INTERFACE IMPORTED)
+        set_target_properties(genmod::${name} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${${variable}}")
+    endif()
+endfunction()
+
+genmod_header_target(stb stb_image_write.h PATH_SUFFIXES stb)
+genmod_header_target(xsimd xsimd/xsimd.hpp)

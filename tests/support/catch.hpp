@@ -1,0 +1,9 @@
+// The one place that knows which Catch2 is installed: version 2 (one header) or 3.
+#pragma once
+
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+using Catch::Approx;
+#else
+#include <catch2/catch.hpp>
+#endif
