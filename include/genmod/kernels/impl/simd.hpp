@@ -1,0 +1,58 @@
+// The one wrapper of xsimd, where its gaps and its renamings between versions are filled.
+#pragma once
+
+#include <cmath>
+#include <xsimd/xsimd.hpp>
+
+#include "genmod/core/types.hpp"
+
+namespace genmod::simd {
+
+template <class T>
+using Batch = xsimd::batch<T>;
+
+// Lanes of a batch. Never let a result depend on it.
+template <class T>
+inline constexpr Index lanes = static_cast<Index>(Batch<T>::size);
+
+// a * b + c with one rounding wherever the build has fused multiply-add (xsimd 8.1's own is not fused on AVX-512).
+template <class T>
+inline Batch<T> fma(const Batch<T>& a, const Batch<T>& b, const Batch<T>& c) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Batch<T>) == 64) {
+        if constexpr (sizeof(T) == 4)
+            return Batch<T>(_mm512_fmadd_ps(a, b, c));
+        else
+            return Batch<T>(_mm512_fmadd_pd(a, b, c));
+    }
+#endif
+    return xsimd::fma(a, b, c);
+}
+
+// The same for one number.
+inline float fma(float a, float b, float c) {
+#if defined(__FMA__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA)
+    return __builtin_fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+inline double fma(double a, double b, double c) {
+#if defined(__FMA__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA)
+    return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+template <class T>
+inline Batch<T> load(const T* from) {
+    return Batch<T>::load_unaligned(from);
+}
+
+template <class T>
+inline void store(T* to, const Batch<T>& value) {
+    value.store_unaligned(to);
+}
+
+}  // namespace genmod::simd
