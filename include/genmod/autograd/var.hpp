@@ -1,0 +1,87 @@
+// A tensor that may remember how it was made.
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "genmod/autograd/node.hpp"
+#include "genmod/core/context.hpp"
+#include "genmod/core/tensor.hpp"
+
+namespace genmod {
+
+// The value of an op together with the node that leads back to its inputs. A Var made from a tensor is a constant;
+// parameter() makes a leaf, whose gradient is asked for. Copies share value and node.
+template <class T>
+class Var {
+public:
+    using value_type = T;
+
+    Var() = default;
+    Var(Tensor<T> value) : value_(std::move(value)) {}  // NOLINT: tensors are welcome wherever ops want Vars
+
+    // A leaf that gradients flow to.
+    static Var parameter(Tensor<T> value) {
+        Var result(std::move(value));
+        result.node_ = std::make_shared<Node<T>>(result.shape(), std::vector<std::shared_ptr<Node<T>>>{});
+        return result;
+    }
+
+    // True for a Var that was never given a value: an absent bias, say.
+    bool empty() const { return value_.empty(); }
+
+    const Tensor<T>& value() const { return value_; }
+    Tensor<T>& value() { return value_; }
+    const Shape& shape() const { return value_.shape(); }
+    Index rank() const { return value_.rank(); }
+    Index size() const { return value_.size(); }
+    Index dim(Index axis) const { return value_.dim(axis); }
+    const T* data() const { return value_.data(); }
+    T item() const { return value_.item(); }
+
+    bool requires_grad() const { return node_ != nullptr; }
+    // What backward() collected for this leaf; empty before.
+    const Tensor<T>& grad() const { return node_->grad; }
+    Tensor<T>& grad() { return node_->grad; }
+    void zero_grad() {
+        if (node_ != nullptr) node_->grad = {};
+    }
+
+    // The same value as a constant.
+    Var detach() const { return Var(value_); }
+
+    // Records how this value was made. `backward` is called as backward(dy, sinks); sinks[i] belongs to inputs[i]. It may
+    // capture tensors, never Vars: a Var would keep its own node alive.
+    template <class Backward>
+    void attach(const std::vector<Var>& inputs, Backward backward) {
+        std::vector<std::shared_ptr<Node<T>>> nodes;
+        nodes.reserve(inputs.size());
+        for (const Var& input : inputs) nodes.push_back(input.node_);
+        node_ = std::make_shared<FunctionNode<T, Backward>>(shape(), std::move(nodes), std::move(backward));
+    }
+
+    const std::shared_ptr<Node<T>>& node() const { return node_; }
+
+private:
+    Tensor<T> value_;
+    std::shared_ptr<Node<T>> node_;
+};
+
+// Whether an op on these inputs has to remember how its result is made.
+template <class... Vars>
+bool recording(const Vars&... inputs) {
+    return context().recording && (inputs.requires_grad() || ...);
+}
+
+// The same for a list.
+template <class T>
+bool recording(const std::vector<Var<T>>& inputs) {
+    if (!context().recording) return false;
+    for (const Var<T>& input : inputs)
+        if (input.requires_grad()) return true;
+    return false;
+}
+
+}  // namespace genmod
