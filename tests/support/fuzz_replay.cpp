@@ -21,7 +21,7 @@ std::vector<std::filesystem::path> files_of(const std::filesystem::path& place) 
     return files;
 }
 
-}   // namespace
+}  // namespace
 
 int main(int argc, char** argv) {
     std::size_t count = 0;

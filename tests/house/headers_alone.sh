@@ -1,0 +1,30 @@
+#!/bin/sh
+# headers_alone.sh COMPILER [JOBS]: every public header compiles as the only line of a file, without warnings.
+# The definitions in kernels/impl too; other headers are seen as users of genmod::compiled see them, which is quicker.
+cd "$(dirname "$0")/../.." || exit 1
+compiler=$1
+jobs=${2:-2}
+
+flags="-std=c++20 -fsyntax-only -fopenmp -ffp-contract=off -Iinclude"
+flags="$flags -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -x c++ -"
+for folder in /usr/include/eigen3 /usr/include/stb /usr/local/include/eigen3 /usr/local/include/stb; do
+    [ ! -d $folder ] || flags="-isystem $folder $flags"
+done
+export compiler flags
+
+if [ "$(uname -m)" = x86_64 ]; then flags="-march=x86-64-v3 $flags"; fi
+
+# shellcheck disable=SC2016  # for the inner shell
+failed=$(find include/genmod -name '*.hpp' ! -path '*/dist/*' ! -name 'macros_*.hpp' | sort |
+    xargs -P "$jobs" -I{} sh -c '
+        header={}
+        case $header in
+            */kernels/impl/*|*/genmod.hpp) define= ;;
+            *) define=-DGENMOD_COMPILED ;;
+        esac
+        echo "#include \"${header#include/}\"" | $compiler $define $flags >&2 || echo "$header"')
+total=$(find include/genmod -name '*.hpp' ! -path '*/dist/*' ! -name 'macros_*.hpp' | wc -l)
+
+if [ -n "$failed" ]; then printf 'does not compile alone with %s: %s\n' "$compiler" $failed; fi
+echo "$total headers, $(echo "$failed" | grep -c .) failed"
+[ -z "$failed" ]
