@@ -2,7 +2,7 @@
 #include <string>
 
 #include "genmod/genmod.hpp"
-#include "support/catch.hpp"
+#include "tests/support/catch.hpp"
 
 TEST_CASE("the version's text is made of its numbers") {
     CHECK(genmod::version == std::to_string(GENMOD_VERSION_MAJOR) + "." + std::to_string(GENMOD_VERSION_MINOR) + "." +

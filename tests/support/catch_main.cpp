@@ -1,5 +1,5 @@
 // main() of every test program.
 #define CATCH_CONFIG_RUNNER
-#include "support/catch.hpp"
+#include "tests/support/catch.hpp"
 
 int main(int argc, char** argv) { return Catch::Session().run(argc, argv); }
