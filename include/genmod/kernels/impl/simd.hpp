@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
+#include <utility>
 #include <xsimd/xsimd.hpp>
 
 #include "genmod/core/types.hpp"
@@ -53,6 +55,37 @@ inline Batch<T> load(const T* from) {
 template <class T>
 inline void store(T* to, const Batch<T>& value) {
     value.store_unaligned(to);
+}
+
+namespace detail {
+
+// Exchanges the lanes of a with bit `Step` set and the lanes of b with it clear.
+template <class T, std::size_t Step, std::size_t... Lane>
+inline void exchange(Batch<T>& a, Batch<T>& b, std::index_sequence<Lane...>) {
+    using Register = typename Batch<T>::register_type;
+    constexpr std::size_t count = sizeof...(Lane);
+    const Register x = a;
+    const Register y = b;
+    a = Batch<T>(__builtin_shufflevector(x, y, ((Lane & Step) != 0 ? count + Lane - Step : Lane)...));
+    b = Batch<T>(__builtin_shufflevector(x, y, ((Lane & Step) != 0 ? count + Lane : Lane + Step)...));
+}
+
+template <class T, std::size_t Step>
+inline void transpose_steps(Batch<T>* rows) {
+    constexpr std::size_t count = Batch<T>::size;
+    if constexpr (Step < count) {
+        for (std::size_t i = 0; i < count; ++i)
+            if ((i & Step) == 0) exchange<T, Step>(rows[i], rows[i + Step], std::make_index_sequence<count>{});
+        transpose_steps<T, Step * 2>(rows);
+    }
+}
+
+}  // namespace detail
+
+// Transposes lanes x lanes numbers.
+template <class T>
+inline void transpose(Batch<T>* rows) {
+    detail::transpose_steps<T, 1>(rows);
 }
 
 }  // namespace genmod::simd
