@@ -86,7 +86,7 @@ if [ -n "$all" ]; then
         bad=$(echo "$line" | sed -n 's/^[0-9]* headers, \([0-9]*\) failed$/\1/p')
         if [ -n "$bad" ]; then count $((${line%% *} - bad)) "$bad"; else count 0 1; fi
     done
-    check "same bits in every build" sh tests/determinism/compare.sh "$jobs"
+    check "same bits in every build" sh tests/house/determinism.sh "$jobs"
     check "layout of the code" sh tests/house/format.sh
 fi
 
