@@ -1,0 +1,178 @@
+// The register tile of the matrix product. Every output is one chain of fused multiply-adds over ascending k, which
+// blocks of k interrupt and resume, so that no result depends on a tile's size, on lanes or on threads.
+#pragma once
+
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/impl/simd.hpp"
+
+namespace genmod::kernels::detail {
+
+// A register tile: 14 x 2 vectors where there are 32 wide registers, 6 x 2 elsewhere.
+template <class T>
+inline constexpr Index tile_rows = sizeof(simd::Batch<T>) == 64 ? 14 : 6;
+template <class T>
+inline constexpr Index tile_cols = 2 * simd::lanes<T>;
+
+// Steps of k between visits of c.
+inline constexpr Index k_block = 384;
+
+// The next tile's rows when `rows` are left.
+template <class T>
+inline Index tile_height(Index rows) {
+    if (rows >= tile_rows<T>) return tile_rows<T>;
+    if (tile_rows<T> > 8 && rows >= 8) return 8;
+    return rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
+}
+
+// Where a tile's sums come from and go to: row i lies row_offset[i] behind the pointers.
+template <class T>
+struct TileTarget {
+    T* c = nullptr;
+    const T* start = nullptr;             // sums of the earlier blocks of k; null: zero
+    const Index* row_offset = nullptr;    // of c and residual
+    const Index* start_offset = nullptr;  // of start
+    const Epilogue<T>* finish = nullptr;  // null: the plain sum is stored
+};
+
+// Steps through a tile's operands: a at a_row, a_k; b (vectors side by side) at b_k.
+template <class T>
+struct TileSource {
+    const T* a = nullptr;
+    Index a_row = 0, a_k = 0;
+    const T* b = nullptr;
+    Index b_k = 0;
+    Index depth = 0;
+};
+
+template <class T, int Rows, int Vectors>
+[[gnu::always_inline]] inline void finish_tile(simd::Batch<T> (&sum)[Rows][Vectors], const TileTarget<T>& to) {
+    constexpr Index lanes = simd::lanes<T>;
+    if (to.finish != nullptr) {
+        const Epilogue<T>& finish = *to.finish;
+        if (finish.scale != T(1)) {
+            const simd::Batch<T> scale(finish.scale);
+            for (int i = 0; i < Rows; ++i)
+                for (int j = 0; j < Vectors; ++j) sum[i][j] = sum[i][j] * scale;
+        }
+        if (finish.bias != nullptr)
+            for (int j = 0; j < Vectors; ++j) {
+                const simd::Batch<T> bias = simd::load(finish.bias + j * lanes);
+                for (int i = 0; i < Rows; ++i) sum[i][j] = sum[i][j] + bias;
+            }
+        if (finish.residual != nullptr)
+            for (int i = 0; i < Rows; ++i)
+                for (int j = 0; j < Vectors; ++j)
+                    sum[i][j] = sum[i][j] + simd::load(finish.residual + to.row_offset[i] + j * lanes);
+        if (finish.mode == Accumulate::add)
+            for (int i = 0; i < Rows; ++i)
+                for (int j = 0; j < Vectors; ++j)
+                    sum[i][j] = sum[i][j] + simd::load(to.c + to.row_offset[i] + j * lanes);
+    }
+    for (int i = 0; i < Rows; ++i)
+        for (int j = 0; j < Vectors; ++j) simd::store(to.c + to.row_offset[i] + j * lanes, sum[i][j]);
+}
+
+// Rows x Vectors * lanes outputs. Rows of a are reached from every third one, which leaves registers for all of them.
+template <class T, int Rows, int Vectors>
+void multiply_tile(const TileSource<T>& from, const TileTarget<T>& to) {
+    using Batch = simd::Batch<T>;
+    constexpr Index lanes = simd::lanes<T>;
+    constexpr int groups = (Rows + 2) / 3;
+    Batch sum[Rows][Vectors];
+    if (to.start == nullptr) {
+        for (int i = 0; i < Rows; ++i)
+            for (int j = 0; j < Vectors; ++j) sum[i][j] = Batch(T(0));
+    } else {
+        for (int i = 0; i < Rows; ++i)
+            for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::load(to.start + to.start_offset[i] + j * lanes);
+    }
+    const T* a[groups];
+    for (int g = 0; g < groups; ++g) a[g] = from.a + 3 * g * from.a_row;
+    const T* b = from.b;
+    const Index a_row = from.a_row, a_k = from.a_k, b_k = from.b_k;
+    for (Index k = from.depth; k > 0; --k) {
+        Batch column[Vectors];
+        for (int j = 0; j < Vectors; ++j) column[j] = simd::load(b + j * lanes);
+        b += b_k;
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i) {
+            const Batch value(a[i / 3][(i % 3) * a_row]);
+            for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::fma(value, column[j], sum[i][j]);
+        }
+        for (int g = 0; g < groups; ++g) a[g] += a_k;
+    }
+    finish_tile<T, Rows, Vectors>(sum, to);
+}
+
+template <class T, int Vectors>
+inline void multiply_rows(Index rows, const TileSource<T>& from, const TileTarget<T>& to) {
+    switch (rows) {
+        case 1: return multiply_tile<T, 1, Vectors>(from, to);
+        case 2: return multiply_tile<T, 2, Vectors>(from, to);
+        case 4: return multiply_tile<T, 4, Vectors>(from, to);
+        default: break;
+    }
+    if constexpr (tile_rows<T> > 8)
+        if (rows == 8) return multiply_tile<T, 8, Vectors>(from, to);
+    multiply_tile<T, static_cast<int>(tile_rows<T>), Vectors>(from, to);
+}
+
+// A tile with fewer columns than its vectors hold: by way of a buffer, with the same operations in the same order.
+template <class T>
+void multiply_edge(Index rows, Index cols, const TileSource<T>& from, const TileTarget<T>& to) {
+    constexpr Index step = tile_cols<T>;
+    T buffer[tile_rows<T> * tile_cols<T>];
+    Index offset[tile_rows<T>];
+    for (Index i = 0; i < rows; ++i) offset[i] = i * step;
+    if (to.start != nullptr)
+        for (Index i = 0; i < rows; ++i) {
+            for (Index j = 0; j < cols; ++j) buffer[i * step + j] = to.start[to.start_offset[i] + j];
+            for (Index j = cols; j < step; ++j) buffer[i * step + j] = T(0);
+        }
+    const TileTarget<T> inner{buffer, to.start == nullptr ? nullptr : buffer, offset, offset, nullptr};
+    if (cols <= simd::lanes<T>)
+        multiply_rows<T, 1>(rows, from, inner);
+    else
+        multiply_rows<T, 2>(rows, from, inner);
+    const Epilogue<T> plain;
+    const Epilogue<T>& finish = to.finish == nullptr ? plain : *to.finish;
+    for (Index i = 0; i < rows; ++i)
+        for (Index j = 0; j < cols; ++j) {
+            const Index at = to.row_offset[i] + j;
+            T value = buffer[i * step + j] * finish.scale;
+            if (finish.bias != nullptr) value += finish.bias[j];
+            if (finish.residual != nullptr) value += finish.residual[at];
+            to.c[at] = finish.mode == Accumulate::add ? value + to.c[at] : value;
+        }
+}
+
+// Rows of a as a block sees them: packed (tiles one after another, each [depth][height]) or where they are.
+template <class T>
+struct BlockRows {
+    const T* data = nullptr;
+    bool packed = false;
+    Index row_step = 0, k_step = 0;
+};
+
+// All row tiles of a block times one panel of b with `cols` columns that count.
+template <class T>
+void multiply_panel(const BlockRows<T>& a, Index rows, Index cols, TileSource<T> from, TileTarget<T> to) {
+    for (Index i = 0; i < rows;) {
+        const Index height = tile_height<T>(rows - i);
+        from.a = a.data + i * (a.packed ? from.depth : a.row_step);
+        from.a_row = a.packed ? 1 : a.row_step;
+        from.a_k = a.packed ? height : a.k_step;
+        if (cols == tile_cols<T>)
+            multiply_rows<T, 2>(height, from, to);
+        else if (cols == simd::lanes<T>)
+            multiply_rows<T, 1>(height, from, to);
+        else
+            multiply_edge(height, cols, from, to);
+        i += height;
+        to.row_offset += height;
+        if (to.start_offset != nullptr) to.start_offset += height;
+    }
+}
+
+}  // namespace genmod::kernels::detail

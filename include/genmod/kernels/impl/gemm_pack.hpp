@@ -1,0 +1,195 @@
+// Operands of the matrix product, and their packing into panels [k][width]. Patches of an image (implicit im2col) are
+// read where they lie; no matrix of patches ever exists in memory.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/gemm_kernel.hpp"
+#include "genmod/kernels/impl/simd.hpp"
+
+namespace genmod::kernels::detail {
+
+// A grid of pixels [n, out_height, out_width] that look at an image [n, height, width, channels] through taps_h x taps_w
+// taps: pixel (y, x), tap (u, v) sees (y * stride - pad_top + u, x * stride - pad_left + v), zero outside.
+struct Patches {
+    Index height = 0, width = 0, channels = 0;
+    Index out_height = 0, out_width = 0;
+    Index stride = 1, pad_top = 0, pad_left = 0;
+    Index taps_h = 1, taps_w = 1;
+};
+
+enum class OperandKind {
+    strided,        // element (i, k) lies i * i_step + tap offset + channel * k_step behind data
+    pixel_rows,     // i counts pixels, k taps and channels
+    pixel_columns,  // i counts taps and channels, k pixels
+};
+
+// Element (i, k) of an operand: i counts rows of a or columns of b; k = (tap_h, tap_w, channel), channel fastest.
+template <class T>
+struct Operand {
+    OperandKind kind = OperandKind::strided;
+    const T* data = nullptr;
+    Index i_step = 0, k_step = 0;
+    Index depth = 0;  // channels of a tap
+    Index taps_w = 1;
+    Index tap_h_step = 0, tap_w_step = 0;
+    Patches patches;
+
+    bool plain() const { return kind == OperandKind::strided && tap_h_step == 0 && tap_w_step == 0; }
+};
+
+template <class T>
+Operand<T> strided(const T* data, Index i_step, Index k_step, Index depth) {
+    Operand<T> operand;
+    operand.data = data;
+    operand.i_step = i_step;
+    operand.k_step = k_step;
+    operand.depth = depth;
+    return operand;
+}
+
+template <class T>
+Operand<T> image_patches(OperandKind kind, const T* image, const Patches& patches) {
+    Operand<T> operand;
+    operand.kind = kind;
+    operand.data = image;
+    operand.depth = patches.channels;
+    operand.taps_w = patches.taps_w;
+    operand.patches = patches;
+    return operand;
+}
+
+template <class T>
+inline constexpr Index pack_slack = simd::lanes<T>;  // stores of whole vectors may pass a panel's end
+
+template <class T>
+alignas(64) inline constexpr T zero_row[k_block] = {};
+
+// to[k * width + r] = rows[r][k]. Vectors may spill into the following row of `to`, which is written later.
+template <class T>
+void pack_transposed(const T* const* rows, Index width, Index length, T* to) {
+    constexpr Index lanes = simd::lanes<T>;
+    if (length < lanes || width <= 2) {
+        for (Index r = 0; r < width; ++r)
+            for (Index k = 0; k < length; ++k) to[k * width + r] = rows[r][k];
+        return;
+    }
+    for (Index k = 0; k < length; k += lanes) {
+        const Index first = std::min(k, length - lanes);  // the last block overlaps the one before
+        for (Index r = (width - 1) / lanes * lanes; r >= 0; r -= lanes) {
+            simd::Batch<T> block[lanes];
+            for (Index i = 0; i < lanes; ++i) block[i] = simd::load((r + i < width ? rows[r + i] : rows[r]) + first);
+            simd::transpose<T>(block);
+            for (Index i = 0; i < lanes; ++i) simd::store(to + (first + i) * width + r, block[i]);
+        }
+    }
+}
+
+// Copies `length` numbers; whole vectors where there are at least that many.
+template <class T>
+inline void copy_run(const T* from, Index length, T* to) {
+    constexpr Index lanes = simd::lanes<T>;
+    if (length < lanes) {
+        for (Index k = 0; k < length; ++k) to[k] = from[k];
+        return;
+    }
+    Index k = 0;
+    for (; k + lanes <= length; k += lanes) simd::store(to + k, simd::load(from + k));
+    if (k < length) simd::store(to + length - lanes, simd::load(from + length - lanes));
+}
+
+template <class T>
+void pack_strided(const Operand<T>& from, Index first, Index count, Index width, Index k0, Index length, T* to) {
+    for (Index k = k0; k < k0 + length;) {
+        const Index tap = k / from.depth, channel = k % from.depth;
+        const Index run = std::min(from.depth - channel, k0 + length - k);
+        const T* base = from.data + first * from.i_step + tap / from.taps_w * from.tap_h_step +
+                        tap % from.taps_w * from.tap_w_step + channel * from.k_step;
+        T* out = to + (k - k0) * width;
+        if (from.k_step == 1) {
+            const T* rows[tile_cols<T>];
+            for (Index r = 0; r < width; ++r) rows[r] = r < count ? base + r * from.i_step : zero_row<T>;
+            pack_transposed(rows, width, run, out);
+        } else {
+            for (Index i = 0; i < run; ++i) {
+                const T* row = base + i * from.k_step;
+                if (from.i_step == 1)
+                    copy_run(row, count, out + i * width);
+                else
+                    for (Index r = 0; r < count; ++r) out[i * width + r] = row[r * from.i_step];
+                for (Index r = count; r < width; ++r) out[i * width + r] = T(0);
+            }
+        }
+        k += run;
+    }
+}
+
+// Pixel number `index` of the grid, and what it sees.
+struct Pixel {
+    Index sample = 0, top = 0, left = 0;
+    Pixel() = default;
+    Pixel(const Patches& grid, Index index)
+        : sample(index / (grid.out_height * grid.out_width)),
+          top(index / grid.out_width % grid.out_height * grid.stride - grid.pad_top),
+          left(index % grid.out_width * grid.stride - grid.pad_left) {}
+
+    // The position of tap (u, v) in the image's memory; -1 outside.
+    Index at(const Patches& grid, Index u, Index v) const {
+        const Index y = top + u, x = left + v;
+        if (y < 0 || y >= grid.height || x < 0 || x >= grid.width) return -1;
+        return ((sample * grid.height + y) * grid.width + x) * grid.channels;
+    }
+};
+
+template <class T>
+void pack_pixel_rows(const Operand<T>& from, Index first, Index count, Index width, Index k0, Index length, T* to) {
+    const Patches& grid = from.patches;
+    Pixel pixels[tile_cols<T>];
+    for (Index r = 0; r < count; ++r) pixels[r] = Pixel(grid, first + r);
+    for (Index k = k0; k < k0 + length;) {
+        const Index tap = k / from.depth, channel = k % from.depth;
+        const Index run = std::min(from.depth - channel, k0 + length - k);
+        const T* rows[tile_cols<T>];
+        for (Index r = 0; r < width; ++r) {
+            const Index at = r < count ? pixels[r].at(grid, tap / grid.taps_w, tap % grid.taps_w) : -1;
+            rows[r] = at < 0 ? zero_row<T> : from.data + at + channel;
+        }
+        pack_transposed(rows, width, run, to + (k - k0) * width);
+        k += run;
+    }
+}
+
+template <class T>
+void pack_pixel_columns(const Operand<T>& from, Index first, Index count, Index width, Index k0, Index length, T* to) {
+    const Patches& grid = from.patches;
+    for (Index k = 0; k < length; ++k) {
+        const Pixel pixel(grid, k0 + k);
+        T* out = to + k * width;
+        for (Index i = 0; i < count;) {
+            const Index tap = (first + i) / from.depth, channel = (first + i) % from.depth;
+            const Index run = std::min(from.depth - channel, count - i);
+            const Index at = pixel.at(grid, tap / grid.taps_w, tap % grid.taps_w);
+            if (at >= 0)
+                copy_run(from.data + at + channel, run, out + i);
+            else
+                for (Index j = 0; j < run; ++j) out[i + j] = T(0);
+            i += run;
+        }
+        for (Index i = count; i < width; ++i) out[i] = T(0);
+    }
+}
+
+// Packs i = first..first+count-1 (padded with zeros up to width), k = k0..k0+length-1 (at most k_block) into
+// to[length][width]; pack_slack numbers behind may be overwritten.
+template <class T>
+void pack_panel(const Operand<T>& from, Index first, Index count, Index width, Index k0, Index length, T* to) {
+    switch (from.kind) {
+        case OperandKind::strided: return pack_strided(from, first, count, width, k0, length, to);
+        case OperandKind::pixel_rows: return pack_pixel_rows(from, first, count, width, k0, length, to);
+        case OperandKind::pixel_columns: return pack_pixel_columns(from, first, count, width, k0, length, to);
+    }
+}
+
+}  // namespace genmod::kernels::detail

@@ -1,0 +1,231 @@
+// Convolution and its gradients against their definitions, and their promise that bits depend on one sample alone.
+#include "genmod/kernels/conv2d.hpp"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "genmod/core/context.hpp"
+
+#include "tests/support/catch.hpp"
+#include "tests/support/naive_conv2d.hpp"
+
+using namespace genmod;
+using kernels::ConvShape;
+using kernels::Epilogue;
+
+namespace {
+
+using Random = std::mt19937;
+
+Index pick(Random& random, std::initializer_list<Index> from) {
+    return from.begin()[random() % from.size()];
+}
+
+template <class T>
+std::vector<T> numbers(Random& random, Index count) {
+    std::vector<T> result(static_cast<std::size_t>(count));
+    std::uniform_real_distribution<double> uniform(-1, 1);
+    for (T& value : result) value = static_cast<T>(uniform(random));
+    return result;
+}
+
+Index x_size(const ConvShape& s) { return s.n * s.height * s.width * s.in; }
+Index y_size(const ConvShape& s) { return s.n * s.out_height * s.out_width * s.out; }
+Index weight_size(const ConvShape& s) { return s.out * s.kernel_h * s.kernel_w * s.in; }
+
+ConvShape with_output(ConvShape s, Index pad_bottom, Index pad_right) {
+    s.out_height = (s.height + s.pad_top + pad_bottom - s.kernel_h) / s.stride + 1;
+    s.out_width = (s.width + s.pad_left + pad_right - s.kernel_w) / s.stride + 1;
+    return s;
+}
+
+ConvShape any_shape(Random& random) {
+    ConvShape s;
+    s.n = pick(random, {1, 2, 3});
+    s.kernel_h = pick(random, {1, 2, 3, 4, 5});
+    s.kernel_w = random() % 4 == 0 ? pick(random, {1, 2, 3, 7}) : s.kernel_h;
+    s.stride = pick(random, {1, 1, 2, 2, 3});
+    s.pad_top = static_cast<Index>(random() % static_cast<unsigned>(s.kernel_h));
+    s.pad_left = static_cast<Index>(random() % static_cast<unsigned>(s.kernel_w));
+    const Index pad_bottom = static_cast<Index>(random() % static_cast<unsigned>(s.kernel_h));
+    s.height = s.kernel_h + pick(random, {0, 1, 2, 4, 5, 9});
+    s.width = s.kernel_w + pick(random, {0, 1, 3, 4, 7, 13});
+    s.in = pick(random, {1, 2, 3, 4, 5, 8, 15, 16, 17, 32, 33, 48});
+    s.out = pick(random, {1, 2, 3, 4, 7, 16, 17, 31, 32, 33, 40, 65});
+    return with_output(s, pad_bottom, s.pad_left);
+}
+
+// 3x3, stride 1: the shapes that may be convolved after a transformation.
+ConvShape small_kernel(Random& random) {
+    ConvShape s;
+    s.n = pick(random, {1, 2, 3});
+    s.height = pick(random, {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 14});
+    s.width = pick(random, {1, 2, 3, 4, 5, 7, 8, 12, 13});
+    s.in = pick(random, {8, 15, 16, 17, 32, 33, 48, 70});
+    s.out = pick(random, {8, 16, 17, 31, 32, 33, 40, 65, 96});
+    s.pad_top = pick(random, {1, 1, 1, 0, 2});
+    s.pad_left = pick(random, {1, 1, 1, 0, 2});
+    const Index pad_bottom = s.height + s.pad_top < 3 ? 2 : pick(random, {1, 1, 0, 2});
+    const Index pad_right = s.width + s.pad_left < 3 ? 2 : pick(random, {1, 1, 0, 2});
+    return with_output(s, pad_bottom, pad_right);
+}
+
+std::string text(const ConvShape& s) {
+    return message("n ", s.n, ", ", s.height, "x", s.width, "x", s.in, " -> ", s.out_height, "x", s.out_width, "x", s.out,
+                   ", kernel ", s.kernel_h, "x", s.kernel_w, ", stride ", s.stride, ", pad ", s.pad_top, " ", s.pad_left);
+}
+
+// The largest error in units of eps * sum of absolute products.
+template <class T>
+double error(const std::vector<T>& result, const std::vector<naive::Sum>& sums, const Epilogue<T>& epilogue,
+             Index columns, const std::vector<T>& before) {
+    double worst = 0;
+    for (std::size_t at = 0; at < result.size(); ++at) {
+        const auto index = static_cast<Index>(at);
+        const naive::Sum expected = naive::finish(sums[at], epilogue, index % columns, index, before[at]);
+        const double unit = static_cast<double>(std::numeric_limits<T>::epsilon()) * (expected.magnitude + 1e-3);
+        const double difference = std::abs(static_cast<double>(result[at]) - expected.value) / unit;
+        worst = difference <= worst ? worst : difference;
+    }
+    return worst;
+}
+
+template <class T>
+struct Problem {
+    ConvShape shape;
+    std::vector<T> x, weight, dy, x_bias, y_bias, x_residual, y_residual;
+    Epilogue<T> forward, backward;
+
+    Problem(Random& random, const ConvShape& conv_shape, unsigned parts)
+        : shape(conv_shape),
+          x(numbers<T>(random, x_size(shape))),
+          weight(numbers<T>(random, weight_size(shape))),
+          dy(numbers<T>(random, y_size(shape))),
+          x_bias(numbers<T>(random, shape.in)),
+          y_bias(numbers<T>(random, shape.out)),
+          x_residual(numbers<T>(random, x_size(shape))),
+          y_residual(numbers<T>(random, y_size(shape))) {
+        if ((parts & 1) != 0) forward.bias = y_bias.data(), backward.bias = x_bias.data();
+        if ((parts & 2) != 0) forward.residual = y_residual.data(), backward.residual = x_residual.data();
+        if ((parts & 4) != 0) forward.scale = backward.scale = T(0.37);
+        if ((parts & 8) != 0) forward.mode = backward.mode = Accumulate::add;
+    }
+
+    // The results of all three kernels; dy and x lie there before, for mode add.
+    std::vector<T> y() const {
+        std::vector<T> result = dy;
+        kernels::conv2d(shape, x.data(), weight.data(), result.data(), forward);
+        return result;
+    }
+    std::vector<T> dx() const {
+        std::vector<T> result = x;
+        kernels::conv2d_backward_input(shape, dy.data(), weight.data(), result.data(), backward);
+        return result;
+    }
+    std::vector<T> dweight() const {
+        std::vector<T> result = weight;
+        kernels::conv2d_backward_weight(shape, x.data(), dy.data(), result.data(), forward.mode);
+        return result;
+    }
+
+    void check(double tolerance) const {
+        INFO(text(shape) << ", mode " << static_cast<int>(forward.mode));
+        const Epilogue<T> plain{.mode = forward.mode};
+        CHECK(error(y(), naive::conv2d(shape, x.data(), weight.data()), forward, shape.out, dy) <= tolerance);
+        CHECK(error(dx(), naive::conv2d_backward_input(shape, dy.data(), weight.data()), backward, shape.in, x) <=
+              tolerance);
+        CHECK(error(dweight(), naive::conv2d_backward_weight(shape, x.data(), dy.data()), plain, weight_size(shape),
+                    weight) <= tolerance);
+    }
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("convolutions of any shape agree with the definition", "", float, double) {
+    Random random(1);
+    for (int round = 0; round < 120; ++round)
+        Problem<TestType>(random, any_shape(random), static_cast<unsigned>(random())).check(64);
+}
+
+TEMPLATE_TEST_CASE("3x3 convolutions agree with the definition", "", float, double) {
+    Random random(2);
+    for (int round = 0; round < 120; ++round)
+        Problem<TestType>(random, small_kernel(random), static_cast<unsigned>(random())).check(64);
+}
+
+TEST_CASE("convolutions of larger shapes agree with the definition") {
+    Random random(3);
+    const ConvShape same{.pad_top = 1, .pad_left = 1};
+    for (const auto& [n, side, in, out] : {std::array<Index, 4>{3, 28, 32, 32}, std::array<Index, 4>{2, 16, 64, 96},
+                                           std::array<Index, 4>{5, 7, 128, 64}, std::array<Index, 4>{1, 8, 320, 64}}) {
+        ConvShape shape = same;
+        shape.n = n;
+        shape.height = shape.width = side;
+        shape.in = in;
+        shape.out = out;
+        Problem<float>(random, with_output(shape, 1, 1), 15).check(64);
+    }
+    ConvShape strided{.n = 2, .height = 16, .width = 16, .in = 64, .out = 32, .kernel_h = 4, .kernel_w = 4, .stride = 2,
+                      .pad_top = 1, .pad_left = 1};
+    Problem<float>(random, with_output(strided, 1, 1), 5).check(16);
+}
+
+TEST_CASE("convolutions of nothing") {
+    Random random(4);
+    ConvShape shape{.n = 0, .height = 5, .width = 5, .in = 3, .out = 4, .pad_top = 1, .pad_left = 1};
+    Problem<float>(random, with_output(shape, 1, 1), 0).check(0);
+}
+
+TEST_CASE("convolutions give equal bits for any threads and executors") {
+    Random random(5);
+    const Executor shuffled = [&](Index count, TileFunction tile) {
+        std::vector<Index> order(static_cast<std::size_t>(count));
+        for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
+        std::shuffle(order.begin(), order.end(), random);
+        for (const Index index : order) tile(index);
+    };
+    for (int round = 0; round < 8; ++round) {
+        ConvShape shape{.n = 6, .height = 14, .width = 13, .in = 40, .out = 33, .pad_top = 1, .pad_left = 1};
+        shape.kernel_h = shape.kernel_w = round % 2 == 0 ? 3 : 4;
+        shape.stride = round % 4 < 2 ? 1 : 2;
+        const Problem<float> problem(random, with_output(shape, 1, 1), static_cast<unsigned>(random()));
+        std::vector<float> y, dx, dweight;
+        {
+            const Threads one(1);
+            y = problem.y(), dx = problem.dx(), dweight = problem.dweight();
+        }
+        const auto same = [&] { return problem.y() == y && problem.dx() == dx && problem.dweight() == dweight; };
+        for (const int count : {2, 3, 4, 7}) {
+            const Threads threads(count);
+            CHECK(same());
+        }
+        const UseExecutor scope(shuffled);
+        CHECK(same());
+    }
+}
+
+TEST_CASE("a sample of a convolution does not depend on the other samples") {
+    Random random(6);
+    for (int round = 0; round < 40; ++round) {
+        ConvShape shape = round % 2 == 0 ? any_shape(random) : small_kernel(random);
+        shape.n = pick(random, {2, 5, 9});
+        const Problem<float> problem(random, shape, static_cast<unsigned>(random()) & 13u);
+        const std::vector<float> y = problem.y(), dx = problem.dx();
+        ConvShape one = shape;
+        one.n = 1;
+        for (Index n = 0; n < shape.n; n += shape.n - 1) {
+            const Index x_first = n * x_size(one), y_first = n * y_size(one);
+            std::vector<float> y_one(problem.dy.begin() + y_first, problem.dy.begin() + y_first + y_size(one));
+            std::vector<float> dx_one(problem.x.begin() + x_first, problem.x.begin() + x_first + x_size(one));
+            kernels::conv2d(one, problem.x.data() + x_first, problem.weight.data(), y_one.data(), problem.forward);
+            kernels::conv2d_backward_input(one, problem.dy.data() + y_first, problem.weight.data(), dx_one.data(),
+                                           problem.backward);
+            INFO(text(shape));
+            CHECK(std::equal(y_one.begin(), y_one.end(), y.begin() + y_first));
+            CHECK(std::equal(dx_one.begin(), dx_one.end(), dx.begin() + x_first));
+        }
+    }
+}
