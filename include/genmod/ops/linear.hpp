@@ -1,0 +1,134 @@
+// Matrix products: fully connected layers, and products of matrices that are both variables.
+#pragma once
+
+#include "genmod/autograd/dual.hpp"
+#include "genmod/autograd/var.hpp"
+#include "genmod/core/error.hpp"
+#include "genmod/core/tensor.hpp"
+#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/reduce.hpp"
+
+namespace genmod::ops {
+
+namespace detail {
+
+template <class T>
+kernels::Matrix<T> as_rows(const Tensor<T>& tensor, Index cols) {
+    return kernels::row_major(tensor.data(), tensor.size() / cols, cols);
+}
+
+}  // namespace detail
+
+// x [..., in], weight [out, in], bias [out] or empty -> x * weight^T + bias [..., out]. Throws Error when they do not
+// fit.
+template <class T>
+Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
+    check(weight.rank() == 2 && x.rank() >= 1 && x.dim(-1) == weight.dim(1) && weight.size() > 0, "linear: x ",
+          x.shape(), " does not fit weight ", weight.shape());
+    const Index out = weight.dim(0), in = weight.dim(1);
+    check(bias.empty() || bias.shape() == Shape{out}, "linear: bias ", bias.shape(), " does not fit weight ",
+          weight.shape());
+    Tensor<T> y(x.shape().with(-1, out));
+    kernels::gemm(detail::as_rows(x.value(), in), kernels::transposed(detail::as_rows(weight.value(), in)), y.data(),
+                  out, {.bias = bias.data()});
+    Var<T> result(y);
+    if (recording(x, weight, bias))
+        result.attach(
+            {x, weight, bias}, [xv = x.value(), wv = weight.value(), in, out](const Tensor<T>& dy, Sinks<T>& sinks) {
+                const kernels::Matrix<T> rows = detail::as_rows(dy, out);
+                if (auto dx = sinks[0]) kernels::gemm(rows, detail::as_rows(wv, in), dx.data, in, {.mode = dx.mode});
+                if (auto dw = sinks[1])
+                    kernels::gemm(kernels::transposed(rows), detail::as_rows(xv, in), dw.data, in, {.mode = dw.mode});
+                if (auto db = sinks[2]) kernels::sum_rows(rows.rows, out, dy.data(), db.data, db.mode);
+            });
+    return result;
+}
+
+template <class T>
+Dual<T> linear(const Dual<T>& x, const Var<T>& weight, const Var<T>& bias) {
+    return {linear(x.value, weight, bias), linear(x.tangent, weight, Var<T>{})};
+}
+
+struct MatmulOptions {
+    bool transpose_a = false;  // a is [..., k, m]
+    bool transpose_b = false;  // b is [..., n, k]
+};
+
+namespace detail {
+
+// A batch of matrices whose products lie one after another.
+template <class T>
+struct MatrixBatch {
+    kernels::Matrix<T> first;
+    Index stride = 0;
+};
+
+template <class T>
+MatrixBatch<T> as_matrices(const Tensor<T>& tensor) {
+    const Index rows = tensor.dim(-2), cols = tensor.dim(-1);
+    return {kernels::row_major(tensor.data(), rows, cols), rows * cols};
+}
+
+template <class T>
+MatrixBatch<T> transposed_if(bool yes, const MatrixBatch<T>& batch) {
+    return yes ? MatrixBatch<T>{kernels::transposed(batch.first), batch.stride} : batch;
+}
+
+template <class T>
+void multiply(Index batch, const MatrixBatch<T>& a, const MatrixBatch<T>& b, T* c, Accumulate mode) {
+    const Index cols = b.first.cols;
+    kernels::gemm_batch(batch, a.first, a.stride, b.first, b.stride, c, cols, a.first.rows * cols, {.mode = mode});
+}
+
+}  // namespace detail
+
+// a [..., m, k] times b [..., k, n] -> [..., m, n], for each of the leading axes, which must be equal. Throws Error when
+// they do not fit.
+template <class T>
+Var<T> matmul(const Var<T>& a, const Var<T>& b, MatmulOptions options = {}) {
+    check(a.rank() >= 2 && a.rank() == b.rank(), "matmul: a ", a.shape(), " does not fit b ", b.shape());
+    const Index rank = a.rank(), batch = a.shape().product(0, rank - 2);
+    const Index m = a.dim(options.transpose_a ? -1 : -2), k = a.dim(options.transpose_a ? -2 : -1);
+    const Index n = b.dim(options.transpose_b ? -2 : -1);
+    const Shape shape = a.shape().with(-2, m).with(-1, n);
+    check(k == b.dim(options.transpose_b ? -1 : -2) && b.shape().with(-2, m).with(-1, n) == shape, "matmul: a ",
+          a.shape(), " does not fit b ", b.shape());
+    Tensor<T> y(shape);
+    detail::multiply(batch, detail::transposed_if(options.transpose_a, detail::as_matrices(a.value())),
+                     detail::transposed_if(options.transpose_b, detail::as_matrices(b.value())), y.data(),
+                     Accumulate::write);
+    Var<T> result(y);
+    if (recording(a, b))
+        result.attach({a, b}, [av = a.value(), bv = b.value(), options, batch](const Tensor<T>& dy, Sinks<T>& sinks) {
+            using detail::transposed_if;
+            const auto a_all = transposed_if(options.transpose_a, detail::as_matrices(av));
+            const auto b_all = transposed_if(options.transpose_b, detail::as_matrices(bv));
+            const auto d_all = detail::as_matrices(dy);
+            // da = dy * b^T and db = a^T * dy, each the other way round where the operand lies transposed.
+            if (auto da = sinks[0]) {
+                if (options.transpose_a)
+                    detail::multiply(batch, b_all, transposed_if(true, d_all), da.data, da.mode);
+                else
+                    detail::multiply(batch, d_all, transposed_if(true, b_all), da.data, da.mode);
+            }
+            if (auto db = sinks[1]) {
+                if (options.transpose_b)
+                    detail::multiply(batch, transposed_if(true, d_all), a_all, db.data, db.mode);
+                else
+                    detail::multiply(batch, transposed_if(true, a_all), d_all, db.data, db.mode);
+            }
+        });
+    return result;
+}
+
+// With the tangent on one side; the other side is held fixed.
+template <class T>
+Dual<T> matmul(const Dual<T>& a, const Var<T>& b, MatmulOptions options = {}) {
+    return {matmul(a.value, b, options), matmul(a.tangent, b, options)};
+}
+template <class T>
+Dual<T> matmul(const Var<T>& a, const Dual<T>& b, MatmulOptions options = {}) {
+    return {matmul(a, b.value, options), matmul(a, b.tangent, options)};
+}
+
+}  // namespace genmod::ops
