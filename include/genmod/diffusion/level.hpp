@@ -1,0 +1,98 @@
+// The noise levels that a sampler moves between.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "genmod/core/error.hpp"
+#include "genmod/core/types.hpp"
+#include "genmod/diffusion/schedule.hpp"
+#include "genmod/diffusion/spacing.hpp"
+
+namespace genmod::diffusion {
+
+// x = alpha * x0 + sigma * eps; t is what the network is told there. Without noise: alpha 1, sigma 0, t -1.
+struct NoiseLevel {
+    double alpha = 1;
+    double sigma = 0;
+    double t = -1;
+};
+
+// One step of sampling.
+struct LevelPair {
+    NoiseLevel from;
+    NoiseLevel to;
+};
+
+using Levels = std::vector<LevelPair>;
+
+struct LevelOptions {
+    SpacingOptions spacing = {};
+    bool set_alpha_to_one = true;  // what lies below t = 0: no noise at all, or the noise of t = 0 (Stable Diffusion)
+};
+
+// The level of training step t. Throws Error unless t is in 0..T-1.
+inline NoiseLevel level(const Schedule& schedule, Index t) {
+    const double alpha_bar = schedule.alpha_bar(t);
+    return {std::sqrt(alpha_bar), std::sqrt(1 - alpha_bar), static_cast<double>(t)};
+}
+
+namespace detail {
+
+// The level of step t, where negative ones stand for the end of sampling.
+inline NoiseLevel level_or_end(const Schedule& schedule, Index t, bool set_alpha_to_one) {
+    if (t >= 0) return level(schedule, t);
+    if (set_alpha_to_one) return {};
+    NoiseLevel end = level(schedule, 0);
+    end.t = -1;
+    return end;
+}
+
+}  // namespace detail
+
+// From each entry of a falling list to the next one, and from the last to the end: DDPM's steps, and DDIM's on a list of
+// one's own. Throws Error when the list is empty, rises, or leaves 0..T-1.
+inline Levels levels_of_list(const Schedule& schedule, const std::vector<Index>& steps, bool set_alpha_to_one = true) {
+    check(!steps.empty(), "levels: the list of steps is empty");
+    Levels levels;
+    for (std::size_t k = 0; k < steps.size(); ++k) {
+        const Index next = k + 1 < steps.size() ? steps[k + 1] : -1;
+        check(next <= steps[k], "levels: the list of steps rises from ", steps[k], " to ", next);
+        levels.push_back({level(schedule, steps[k]), detail::level_or_end(schedule, next, set_alpha_to_one)});
+    }
+    return levels;
+}
+
+// `count` steps for ancestral sampling (DDPM), each to the next entry of the list, the last one to no noise.
+inline Levels ddpm_levels(const Schedule& schedule, Index count, const SpacingOptions& spacing = {}) {
+    return levels_of_list(schedule, timesteps(schedule.steps(), count, spacing));
+}
+
+// `count` steps as diffusers' DDIM takes them: from t to t - T div count, whatever the spacing says. The quadratic
+// sub-sequence has no fixed stride: there each step goes to the next entry of the list.
+inline Levels ddim_levels(const Schedule& schedule, Index count, const LevelOptions& options = {}) {
+    const auto steps = timesteps(schedule.steps(), count, options.spacing);
+    if (options.spacing.timestep_spacing == Spacing::quadratic)
+        return levels_of_list(schedule, steps, options.set_alpha_to_one);
+    Levels levels;
+    for (const Index t : steps) {
+        const Index next = t - schedule.steps() / count;
+        levels.push_back({level(schedule, t), detail::level_or_end(schedule, next, options.set_alpha_to_one)});
+    }
+    return levels;
+}
+
+// The way up, from a picture to its noise (DDIM inversion, as diffusers' DDIMInverse): at t - T div count the network is
+// asked about t, and the step ends at t.
+inline Levels ddim_inverse_levels(const Schedule& schedule, Index count, const LevelOptions& options = {}) {
+    const Levels down = ddim_levels(schedule, count, options);
+    Levels levels;
+    for (std::size_t k = down.size(); k > 0; --k) {
+        const LevelPair& pair = down[k - 1];
+        levels.push_back({{pair.to.alpha, pair.to.sigma, pair.from.t}, pair.from});
+    }
+    return levels;
+}
+
+}  // namespace genmod::diffusion
