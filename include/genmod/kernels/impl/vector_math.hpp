@@ -1,0 +1,340 @@
+// Elementary functions on batches, with the same bits on every instruction set that has fused multiply-add: only
+// +, -, *, /, sqrt, fma, comparisons and bit operations. Errors stay below 2.5 units in the last place (exp, log: 1). Call them
+// with their namespace (simd::exp): xsimd has functions of the same names that differ between instruction sets.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/simd.hpp"
+
+namespace genmod::simd {
+
+namespace detail {
+
+template <class T>
+using BitsOf = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+template <class T>
+using BitBatch = Batch<BitsOf<T>>;
+
+// Numbers that differ between the two precisions. Polynomials (lowest power first) are minimax fits.
+template <class T>
+struct Constants;
+
+template <>
+struct Constants<float> {
+    static constexpr int mantissa_bits = 23;
+    static constexpr float round = 0x1.8p23f;  // x + round - round: to nearest even
+    static constexpr float exponent_bias = 127;
+    static constexpr float exp_low = -104, exp_high = 89, expm1_low = -18;      // beyond: 0, infinity, -1
+    static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;  // high part: 10 bits
+    static constexpr std::uint32_t sqrt_half = 0x3f3504f3u, one = 0x3f800000u, exponent_grid = 0x4b000000u;
+    static constexpr float exponent_shift = 0x1p23f + 127, subnormal_scale = 0x1p24f, subnormal_exponent = -24;
+    static constexpr float tiny = 1e-8f, erf_split = 0.93f, erf_end = 4.0f;
+    static constexpr float sin_limit = 0x1p21f;
+    // pi/2 in four parts: 11, 11, 11 and 24 bits.
+    static constexpr float half_pi[4] = {0x1.92p+0f, 0x1.fb4p-12f, 0x1.444p-24f, 0x1.68c234p-39f};
+    static constexpr float exp[] = {0.5f, 0.166666657f, 0.0416663587f, 0.00833339058f, 0.00139407208f, 0.000198455833f};
+    static constexpr float log[] = {0.666666627f, 0.400003374f, 0.285372406f, 0.235835582f};
+    static constexpr float sin[] = {-0.166666552f, 0.00833217334f, -0.000195166547f};
+    static constexpr float cos[] = {0.0416666456f, -0.00138873619f, 2.44377825e-05f};
+    static constexpr float erf[] = {0.128379151f,   -0.376124799f,  0.112816833f,
+                                    -0.0267617293f, 0.00498594483f, -0.000595373625f};
+    static constexpr float erfc[] = {0.12864849f,    0.635151327f,     0.10623689f,    -0.0237620715f,
+                                     0.00364246382f, -0.000322805165f, 1.12314483e-05f};
+};
+
+template <>
+struct Constants<double> {
+    static constexpr int mantissa_bits = 52;
+    static constexpr double round = 0x1.8p52;
+    static constexpr double exponent_bias = 1023;
+    static constexpr double exp_low = -746, exp_high = 710, expm1_low = -38;
+    static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
+    static constexpr std::uint64_t sqrt_half = 0x3fe6a09e667f3bcdu, one = 0x3ff0000000000000u,
+                                   exponent_grid = 0x4330000000000000u;
+    static constexpr double exponent_shift = 0x1p52 + 1023, subnormal_scale = 0x1p54, subnormal_exponent = -54;
+    static constexpr double tiny = 1e-17, erf_split = 1.0, erf_end = 6.0;
+    static constexpr double sin_limit = 0x1p30;
+    // pi/2 in four parts: 33, 33, 33 and 53 bits.
+    static constexpr double half_pi[4] = {0x1.921fb544p+0, 0x1.0b4611a6p-34, 0x1.3198a2ep-69, 0x1.b839a252049c1p-104};
+    static constexpr double exp[] = {0.5,
+                                     0.16666666666666677,
+                                     0.041666666666666505,
+                                     0.008333333333321608,
+                                     0.0013888888888962912,
+                                     0.00019841269886207888,
+                                     2.480158717181742e-05,
+                                     2.75572441041757e-06,
+                                     2.7557402960896976e-07,
+                                     2.5109081424871223e-08,
+                                     2.0875322781728217e-09};
+    static constexpr double log[] = {0.6666666666666735, 0.3999999999941147, 0.2857142874318623, 0.22222198483158317,
+                                     0.1818356939920999, 0.1531391119639188, 0.14797435259905645};
+    static constexpr double sin[] = {-0.16666666666666632,  0.008333333333322325,    -0.00019841269829731352,
+                                     2.755731366385447e-06, -2.5050753496642818e-08, 1.5896515893380495e-10};
+    static constexpr double cos[] = {0.041666666666666616,   -0.0013888888888876037, 2.4801587290496913e-05,
+                                     -2.755731460768649e-07, 2.0875754056833327e-09, -1.1361080391861777e-11};
+    static constexpr double erf[] = {0.1283791670955126,     -0.3761263890318375,     0.11283791670954858,
+                                     -0.02686617064507296,   0.00522397762478137,     -0.0008548326978765149,
+                                     0.00012055331037551108, -1.4925593518728226e-05, 1.6460972954153765e-06,
+                                     -1.635002619207727e-07, 1.4657883530919653e-08,  -1.136567067182716e-09,
+                                     5.945255584223488e-11};
+    static constexpr double erfc[] = {
+        0.12837920141654455,     0.6366193613177707,     0.10277491552786165,    -0.01913657330427571,
+        -0.00018917595225567753, 0.0016594577364279727,  -0.0005379795389161426, -3.2632649455736866e-05,
+        0.00011709112446390378,  -6.778223814132579e-05, 2.5447667700639857e-05, -7.1465705307863896e-06,
+        1.5593088565332652e-06,  -2.65524059110811e-07,  3.478152395729608e-08,  -3.3928324227972777e-09,
+        2.3232956340241187e-10,  -9.96578719576285e-12,  2.014279606266767e-13};
+};
+
+// The bits of x moved up or down by the width of the mantissa. (g++ 12 warns of the plain AVX-512 intrinsics.)
+template <class T>
+inline BitBatch<T> mantissa_up(const BitBatch<T>& x) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4 && sizeof(x) == 64)
+        return BitBatch<T>(_mm512_maskz_slli_epi32(static_cast<__mmask16>(-1), x, Constants<T>::mantissa_bits));
+    else if constexpr (sizeof(x) == 64)
+        return BitBatch<T>(_mm512_maskz_slli_epi64(static_cast<__mmask8>(-1), x, Constants<T>::mantissa_bits));
+#endif
+    return x << Constants<T>::mantissa_bits;
+}
+template <class T>
+inline BitBatch<T> mantissa_down(const BitBatch<T>& x) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4 && sizeof(x) == 64)
+        return BitBatch<T>(_mm512_maskz_srli_epi32(static_cast<__mmask16>(-1), x, Constants<T>::mantissa_bits));
+    else if constexpr (sizeof(x) == 64)
+        return BitBatch<T>(_mm512_maskz_srli_epi64(static_cast<__mmask8>(-1), x, Constants<T>::mantissa_bits));
+#endif
+    return x >> Constants<T>::mantissa_bits;
+}
+
+template <class T, std::size_t count>
+inline Batch<T> polynomial(const Batch<T>& x, const T (&coefficients)[count]) {
+    Batch<T> sum(coefficients[count - 1]);
+    for (std::size_t k = count - 1; k > 0; --k) sum = fma(sum, x, Batch<T>(coefficients[k - 1]));
+    return sum;
+}
+
+// The nearest integer, ties to even. For |x| < 2^22 (float), 2^51 (double).
+template <class T>
+inline Batch<T> nearest(const Batch<T>& x) {
+    const Batch<T> shift(Constants<T>::round);
+    return (x + shift) - shift;
+}
+
+// 2^n for an integer n within the exponents of normal numbers.
+template <class T>
+inline Batch<T> power_of_two(const Batch<T>& n) {
+    const Batch<T> shifted = n + Batch<T>(Constants<T>::round + Constants<T>::exponent_bias);
+    return xsimd::bitwise_cast<Batch<T>>(mantissa_up<T>(xsimd::bitwise_cast<BitBatch<T>>(shifted)));
+}
+
+template <class T>
+inline Batch<T> clamped(const Batch<T>& x, T low, T high) {  // NaN stays
+    const Batch<T> above = xsimd::select(x < Batch<T>(low), Batch<T>(low), x);
+    return xsimd::select(above > Batch<T>(high), Batch<T>(high), above);
+}
+
+// x with the sign of `sign`, for x >= 0.
+template <class T>
+inline Batch<T> with_sign(const Batch<T>& x, const Batch<T>& sign) {
+    return x | (sign & Batch<T>(T(-0.0)));
+}
+
+// log(u) + correction for positive normal u = m 2^e with m in [sqrt(1/2), sqrt(2)): with f = m - 1, s = f / (2 + f),
+// log(1 + f) = f - f^2/2 + s (f^2/2 + R(s^2)); e log(2) in two parts. After FreeBSD's e_log.c.
+template <class T>
+inline Batch<T> log_of_normal(const Batch<T>& u, const Batch<T>& exponent_offset, const Batch<T>& correction) {
+    using C = Constants<T>;
+    using Bits = BitsOf<T>;
+    const BitBatch<T> shifted =
+        xsimd::bitwise_cast<BitBatch<T>>(u) + BitBatch<T>(static_cast<Bits>(C::one - C::sqrt_half));
+    const BitBatch<T> exponent_bits = mantissa_down<T>(shifted) | BitBatch<T>(C::exponent_grid);
+    const Batch<T> e = (xsimd::bitwise_cast<Batch<T>>(exponent_bits) - Batch<T>(C::exponent_shift)) + exponent_offset;
+    const BitBatch<T> mantissa = shifted & BitBatch<T>((Bits{1} << C::mantissa_bits) - 1);
+    const Batch<T> f = xsimd::bitwise_cast<Batch<T>>(mantissa + BitBatch<T>(C::sqrt_half)) - Batch<T>(T(1));
+    const Batch<T> s = f / (f + Batch<T>(T(2)));
+    const Batch<T> z = s * s;
+    const Batch<T> half_square = Batch<T>(T(0.5)) * f * f;
+    const Batch<T> low = fma(s, fma(z, polynomial(z, C::log), half_square), fma(e, Batch<T>(C::ln2_low), correction));
+    return fma(e, Batch<T>(C::ln2_high), (low - half_square) + f);
+}
+
+// What log and log1p return where the formula does not hold; `u` is the argument of the logarithm.
+template <class T>
+inline Batch<T> log_special(const Batch<T>& u, const Batch<T>& value) {
+    using Limits = std::numeric_limits<T>;
+    const Batch<T> zero(T(0)), infinity(Limits::infinity());
+    const Batch<T> outside = xsimd::select(u == zero, -infinity, Batch<T>(Limits::quiet_NaN()));
+    return xsimd::select(u == infinity, infinity, xsimd::select(u > zero, value, outside));
+}
+
+// sin(x + quarters * pi/2): the argument is taken modulo pi/2 in four parts (Cody and Waite).
+template <class T>
+inline Batch<T> sin_from(const Batch<T>& x, T quarters) {
+    using C = Constants<T>;
+    const Batch<T> n = nearest(x * Batch<T>(T(0.63661977236758134308)));
+    Batch<T> r = x;
+    for (const T part : C::half_pi) r = fma(n, Batch<T>(-part), r);
+    const Batch<T> z = r * r;
+    const Batch<T> sine = fma(r * z, polynomial(z, C::sin), r);
+    const Batch<T> cosine = fma(z * z, polynomial(z, C::cos), fma(z, Batch<T>(T(-0.5)), Batch<T>(T(1))));
+    const Batch<T> turned = n + Batch<T>(quarters);
+    const Batch<T> k = fma(nearest(turned * Batch<T>(T(0.25))), Batch<T>(T(-4)), turned);  // -2..2
+    const Batch<T> magnitude = xsimd::select(xsimd::abs(k) == Batch<T>(T(1)), cosine, sine);
+    const auto negative = (k == Batch<T>(T(-1))) || (xsimd::abs(k) == Batch<T>(T(2)));
+    return xsimd::select(negative, -magnitude, magnitude);
+}
+
+}  // namespace detail
+
+// e^x: x = n log(2) + r, e^r by a polynomial; 2^n in two factors, so that results may be subnormal.
+template <class T>
+inline Batch<T> exp(const Batch<T>& x) {
+    using C = detail::Constants<T>;
+    const Batch<T> inside = detail::clamped(x, C::exp_low, C::exp_high);
+    const Batch<T> n = detail::nearest(inside * Batch<T>(T(1.44269504088896340736)));
+    const Batch<T> r = fma(n, Batch<T>(-C::ln2_low), fma(n, Batch<T>(-C::ln2_high), inside));
+    const Batch<T> p = fma(r * r, detail::polynomial(r, C::exp), r) + Batch<T>(T(1));
+    const Batch<T> half = detail::nearest(n * Batch<T>(T(0.5)));
+    return p * detail::power_of_two(half) * detail::power_of_two(n - half);
+}
+
+// e^x - 1 without cancellation: 2^n (e^r - 1) + (2^n - 1), where r keeps its rounding error.
+template <class T>
+inline Batch<T> expm1(const Batch<T>& x) {
+    using C = detail::Constants<T>;
+    const Batch<T> inside = detail::clamped(x, C::expm1_low, C::exp_high);
+    const Batch<T> n = detail::nearest(inside * Batch<T>(T(1.44269504088896340736)));
+    const Batch<T> high = fma(n, Batch<T>(-C::ln2_high), inside);
+    const Batch<T> low = n * Batch<T>(C::ln2_low);
+    const Batch<T> r = high - low;
+    const Batch<T> tail = fma(r * r, detail::polynomial(r, C::exp), (high - r) - low);
+    const Batch<T> scale = detail::power_of_two(n - Batch<T>(T(1)));  // half of 2^n, which may overflow
+    const Batch<T> half = fma(scale, tail, fma(scale, r, scale - Batch<T>(T(0.5))));
+    return xsimd::select(xsimd::abs(x) < Batch<T>(C::tiny), x, half + half);
+}
+
+// Natural logarithm; -infinity at 0, NaN below.
+template <class T>
+inline Batch<T> log(const Batch<T>& x) {
+    using C = detail::Constants<T>;
+    const Batch<T> zero(T(0));
+    const auto subnormal = x < Batch<T>(std::numeric_limits<T>::min());
+    const Batch<T> u = xsimd::select(subnormal, x * Batch<T>(C::subnormal_scale), x);
+    const Batch<T> offset = xsimd::select(subnormal, Batch<T>(C::subnormal_exponent), zero);
+    return detail::log_special(x, detail::log_of_normal(u, offset, zero));
+}
+
+// log(1 + x): what 1 + x loses by rounding is put back to first order.
+template <class T>
+inline Batch<T> log1p(const Batch<T>& x) {
+    const Batch<T> one(T(1));
+    const Batch<T> u = one + x;
+    const Batch<T> lost = xsimd::select(x > one, one - (u - x), x - (u - one));
+    const Batch<T> y = detail::log_special(u, detail::log_of_normal(u, Batch<T>(T(0)), lost / u));
+    return xsimd::select(xsimd::abs(x) < Batch<T>(detail::Constants<T>::tiny), x, y);
+}
+
+// With t = e^(2a) - 1 for a = |x|: t / (t + 2) near zero, 1 - 2 / (t + 2) for larger a.
+template <class T>
+inline Batch<T> tanh(const Batch<T>& x) {
+    const Batch<T> a = xsimd::abs(x), one(T(1)), two(T(2));
+    const auto near_zero = a < Batch<T>(T(0.55));
+    const Batch<T> t = expm1(a + a);
+    const Batch<T> ratio = xsimd::select(near_zero, t, two) / (t + two);
+    return detail::with_sign(xsimd::select(near_zero, ratio, one - ratio), x);
+}
+
+// 1 / (1 + e^-x)
+template <class T>
+inline Batch<T> sigmoid(const Batch<T>& x) {
+    const Batch<T> one(T(1));
+    const Batch<T> e = exp(-xsimd::abs(x));
+    return xsimd::select(x < Batch<T>(T(0)), e, one) / (one + e);
+}
+
+// log(1 + e^x)
+template <class T>
+inline Batch<T> softplus(const Batch<T>& x) {
+    const Batch<T> zero(T(0));
+    return xsimd::select(x < zero, zero, x) + log1p(exp(-xsimd::abs(x)));
+}
+
+// x + x E(x^2) near zero, 1 - e^-(a + a G(a)) for larger a = |x|.
+template <class T>
+inline Batch<T> erf(const Batch<T>& x) {
+    using C = detail::Constants<T>;
+    const Batch<T> a = xsimd::abs(x);
+    const Batch<T> near = fma(x, detail::polynomial(x * x, C::erf), x);
+    const Batch<T> b = xsimd::select(a > Batch<T>(C::erf_end), Batch<T>(C::erf_end), a);
+    const Batch<T> far = Batch<T>(T(1)) - exp(-fma(b, detail::polynomial(b, C::erfc), b));
+    return xsimd::select(a < Batch<T>(C::erf_split), near, detail::with_sign(far, x));
+}
+
+// Accurate for |x| < 2^21 (float), 2^30 (double); NaN for infinity.
+template <class T>
+inline Batch<T> sin(const Batch<T>& x) {
+    return xsimd::select(x == Batch<T>(T(0)), x, detail::sin_from(x, T(0)));
+}
+
+// Accurate for |x| < 2^21 (float), 2^30 (double); NaN for infinity.
+template <class T>
+inline Batch<T> cos(const Batch<T>& x) {
+    return detail::sin_from(x, T(1));
+}
+
+// The same functions of one number, with the same bits.
+template <class T>
+    requires std::is_floating_point_v<T>
+inline T exp(T x) { return exp(Batch<T>(x)).get(0); }
+template <class T>
+    requires std::is_floating_point_v<T>
+inline T expm1(T x) { return expm1(Batch<T>(x)).get(0); }
+template <class T>
+    requires std::is_floating_point_v<T>
+inline T log(T x) { return log(Batch<T>(x)).get(0); }
+template <class T>
+    requires std::is_floating_point_v<T>
+inline T log1p(T x) { return log1p(Batch<T>(x)).get(0); }
+template <class T>
+    requires std::is_floating_point_v<T>
+inline T tanh(T x) { return tanh(Batch<T>(x)).get(0); }
+template <class T>
+    requires std::is_floating_point_v<T>
+inline T sigmoid(T x) { return sigmoid(Batch<T>(x)).get(0); }
+template <class T>
+    requires std::is_floating_point_v<T>
+inline T softplus(T x) { return softplus(Batch<T>(x)).get(0); }
+template <class T>
+    requires std::is_floating_point_v<T>
+inline T erf(T x) { return erf(Batch<T>(x)).get(0); }
+template <class T>
+    requires std::is_floating_point_v<T>
+inline T sin(T x) { return sin(Batch<T>(x)).get(0); }
+template <class T>
+    requires std::is_floating_point_v<T>
+inline T cos(T x) { return cos(Batch<T>(x)).get(0); }
+
+// The first `count` lanes from memory, the others 1; count < lanes.
+template <class T>
+inline Batch<T> load_part(const T* from, Index count) {
+    T buffer[static_cast<std::size_t>(lanes<T>)];
+    for (Index k = 0; k < lanes<T>; ++k) buffer[k] = k < count ? from[k] : T(1);
+    return load(buffer);
+}
+
+// The first `count` lanes to memory.
+template <class T>
+inline void store_part(T* to, const Batch<T>& value, Index count) {
+    T buffer[static_cast<std::size_t>(lanes<T>)];
+    store(buffer, value);
+    for (Index k = 0; k < count; ++k) to[k] = buffer[k];
+}
+
+}  // namespace genmod::simd
