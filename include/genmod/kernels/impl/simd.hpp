@@ -47,6 +47,20 @@ inline double fma(double a, double b, double c) {
 #endif
 }
 
+// The square root, rounded correctly. (AVX-512's plain intrinsics make g++ 12 warn of their undefined third operand.)
+template <class T>
+inline Batch<T> sqrt(const Batch<T>& a) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Batch<T>) == 64) {
+        if constexpr (sizeof(T) == 4)
+            return Batch<T>(_mm512_mask_sqrt_ps(a, __mmask16{0xffff}, a));
+        else
+            return Batch<T>(_mm512_mask_sqrt_pd(a, __mmask8{0xff}, a));
+    }
+#endif
+    return xsimd::sqrt(a);
+}
+
 template <class T>
 inline Batch<T> load(const T* from) {
     return Batch<T>::load_unaligned(from);
