@@ -9,6 +9,7 @@
 #include "genmod/kernels/conv2d.hpp"
 #include "genmod/kernels/impl/gemm.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
+#include "genmod/kernels/impl/winograd.hpp"
 
 namespace genmod::kernels::detail {
 
@@ -37,6 +38,8 @@ Operand<T> weight_operand(const T* weight, const Patches& patches, Index column_
 template <class T>
 void multiply_patches(Index n, const T* image, const Patches& patches, const Operand<T>& weights, Index columns, T* c,
                       const OutputRows& rows, const Epilogue<T>& epilogue) {
+    if (rows.even(columns) && winograd_pays(patches, columns))
+        return winograd_convolve(n, image, patches, weights, columns, c, epilogue);
     Product<T> product;
     product.m = n * patches.out_height * patches.out_width;
     product.n = columns;
@@ -89,11 +92,12 @@ void backward_input_phase(const ConvShape& shape, Index phase_h, Index phase_w, 
     Epilogue<T> finish = epilogue;
     if (finish.residual != nullptr) finish.residual += corner;
     multiply_patches(shape.n, dy, patches, weights, shape.in, dx + corner,
-                     OutputRows{.height = patches.out_height,
-                                .width = patches.out_width,
-                                .sample_step = shape.height * image_row,
-                                .y_step = stride * image_row,
-                                .x_step = stride * shape.in},
+                     stride == 1 ? even_rows(shape.in)
+                                 : OutputRows{.height = patches.out_height,
+                                              .width = patches.out_width,
+                                              .sample_step = shape.height * image_row,
+                                              .y_step = stride * image_row,
+                                              .x_step = stride * shape.in},
                      finish);
 }
 

@@ -28,6 +28,7 @@ struct OutputRows {
     Index offset(Index row) const {
         return row / (height * width) * sample_step + row / width % height * y_step + row % width * x_step;
     }
+    bool even(Index step) const { return height == 1 && width == 1 && sample_step == step; }
 };
 
 inline OutputRows even_rows(Index step) { return {.sample_step = step}; }
