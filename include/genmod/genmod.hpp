@@ -19,6 +19,7 @@
 
 #include "genmod/kernels/conv2d.hpp"
 #include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/update.hpp"
 
 #include "genmod/autograd/check_grad.hpp"
 #include "genmod/autograd/checkpoint.hpp"
