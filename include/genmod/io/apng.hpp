@@ -37,7 +37,7 @@ inline Bytes encode_apng(const std::vector<Image>& frames, const ApngOptions& op
             "apng: frame ", i, " is ", frame.height, " x ", frame.width, " x ", frame.channels, ", the first one ",
             frames[0].height, " x ", frames[0].width, " x ", frames[0].channels);
         const Bytes png = encode_png(frame);
-        const auto chunks = detail::png_chunks(png).value();  // IHDR, IDAT, IEND
+        const auto chunks = detail::png_chunks(png, "frame");  // IHDR, IDAT, IEND
         if (i == 0) {
             detail::append_chunk(out, "IHDR", chunks.front().data);
             for (const auto& [keyword, value] : text) detail::append_text_chunk(out, keyword, value);

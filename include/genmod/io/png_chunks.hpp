@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,20 +53,23 @@ struct PngChunk {
     std::span<const std::uint8_t> data;
 };
 
-// The chunks of a complete PNG; nothing when the bytes are not a chain of sound chunks that ends with IEND.
-inline std::optional<std::vector<PngChunk>> png_chunks(std::span<const std::uint8_t> png) {
-    if (png.size() < 8 || !std::equal(png.begin(), png.begin() + 8, png_signature)) return std::nullopt;
+// The chunks of a PNG up to IEND; `name` stands for it in messages. Throws Error(bad_file) unless each is whole and
+// matches its checksum. Bytes behind IEND are ignored.
+inline std::vector<PngChunk> png_chunks(std::span<const std::uint8_t> png, std::string_view name) {
+    if (png.size() < 8 || !std::equal(png.begin(), png.begin() + 8, png_signature))
+        fail(ErrorCode::bad_file, name, ": not a PNG file");
     std::vector<PngChunk> chunks;
     for (std::size_t at = 8; png.size() - at >= 12;) {
         const std::size_t length = read_u32(png.data() + at);
-        if (length > png.size() - at - 12) return std::nullopt;
+        if (length > png.size() - at - 12) break;
         const auto typed = png.subspan(at + 4, length + 4);
-        if (crc32(typed) != read_u32(png.data() + at + 8 + length)) return std::nullopt;
+        if (crc32(typed) != read_u32(png.data() + at + 8 + length))
+            fail(ErrorCode::bad_file, name, ": damaged PNG: the chunk at byte ", at, " does not match its checksum");
         chunks.push_back({{reinterpret_cast<const char*>(typed.data()), 4}, typed.subspan(4)});
+        if (chunks.back().type == "IEND") return chunks;
         at += 12 + length;
-        if (chunks.back().type == "IEND") return at == png.size() ? std::optional(std::move(chunks)) : std::nullopt;
     }
-    return std::nullopt;
+    fail(ErrorCode::bad_file, name, ": PNG cut off: no IEND chunk in ", png.size(), " bytes");
 }
 
 // The next code point of UTF-8 text, which it takes off; U+FFFD for a byte that begins no valid sequence.
