@@ -18,6 +18,7 @@
 #include "genmod/core/types.hpp"
 
 #include "genmod/kernels/conv2d.hpp"
+#include "genmod/kernels/elementwise.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/update.hpp"
 

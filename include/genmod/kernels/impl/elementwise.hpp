@@ -1,0 +1,224 @@
+// Definitions of kernels/elementwise.hpp. Every function is chosen outside of the loop over numbers; the last numbers of
+// an array go through the same arithmetic in a padded batch.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
+#include "genmod/core/parallel.hpp"
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/elementwise.hpp"
+#include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/unary_functions.hpp"
+#include "genmod/kernels/impl/vector_math.hpp"
+
+namespace genmod::kernels {
+
+namespace detail {
+
+inline constexpr Index elementwise_grain = 32768;
+
+// Calls whole(in, out, count) with a count that is a multiple of the lanes, once for the bulk of n numbers and once for
+// the rest, copied behind padding. `out` may be read.
+template <class T, std::size_t inputs, class Whole>
+void over_lanes(std::array<const T*, inputs> in, T* out, Index n, const Whole& whole) {
+    const Index bulk = n - n % simd::lanes<T>;
+    if (bulk > 0) whole(in, out, bulk);
+    if (bulk == n) return;
+    T padded[inputs + 1][static_cast<std::size_t>(simd::lanes<T>)];
+    for (std::size_t k = 0; k < inputs; ++k) {
+        std::fill_n(padded[k], simd::lanes<T>, T(1));
+        std::copy_n(in[k] + bulk, n - bulk, padded[k]);
+        in[k] = padded[k];
+    }
+    T* result = padded[inputs];
+    std::fill_n(result, simd::lanes<T>, T(1));
+    std::copy_n(out + bulk, n - bulk, result);
+    whole(in, result, simd::lanes<T>);
+    std::copy_n(result, n - bulk, out + bulk);
+}
+
+// The same for arrays of any length, on several threads.
+template <class T, std::size_t inputs, class Whole>
+void over_numbers(const std::array<const T*, inputs>& in, T* out, Index n, const Whole& whole) {
+    parallel_ranges(n, elementwise_grain, [&](Index first, Index last) {
+        std::array<const T*, inputs> here = in;
+        for (const T*& pointer : here) pointer += first;
+        over_lanes<T, inputs>(here, out + first, last - first, whole);
+    });
+}
+
+template <class T>
+inline void store_or_add(T* to, const simd::Batch<T>& value, Accumulate mode) {
+    simd::store(to, mode == Accumulate::add ? simd::load(to) + value : value);
+}
+
+}  // namespace detail
+
+template <class T>
+void unary(Unary f, const T* x, T* y, Index n, T a, T b) {
+    detail::over_numbers<T, 1>({x}, y, n, [=](const std::array<const T*, 1>& in, T* out, Index count) {
+        functions::with_function<T>(f, a, b, [=](auto function) {
+            for (Index k = 0; k < count; k += simd::lanes<T>)
+                simd::store(out + k, function.value(simd::load(in[0] + k)));
+        });
+    });
+}
+
+template <class T>
+void unary_backward(Unary f, const T* x, const T* dy, T* dx, Index n, Accumulate mode, T a, T b) {
+    detail::over_numbers<T, 2>({x, dy}, dx, n, [=](const std::array<const T*, 2>& in, T* out, Index count) {
+        functions::with_function<T>(f, a, b, [=](auto function) {
+            for (Index k = 0; k < count; k += simd::lanes<T>)
+                detail::store_or_add(out + k, function.derivative(simd::load(in[0] + k)) * simd::load(in[1] + k), mode);
+        });
+    });
+}
+
+template <class T>
+void unary_second(Unary f, const T* x, const T* t, const T* dy, T* dx, Index n, Accumulate mode, T a, T b) {
+    detail::over_numbers<T, 3>({x, t, dy}, dx, n, [=](const std::array<const T*, 3>& in, T* out, Index count) {
+        functions::with_function<T>(f, a, b, [=](auto function) {
+            for (Index k = 0; k < count; k += simd::lanes<T>) {
+                const auto weight = simd::load(in[1] + k) * simd::load(in[2] + k);
+                detail::store_or_add(out + k, function.second(simd::load(in[0] + k)) * weight, mode);
+            }
+        });
+    });
+}
+
+template <class T>
+void gated(Unary f, const T* x, T* y, Index rows, Index c) {
+    const Index grain = std::max(Index{1}, detail::elementwise_grain / std::max(Index{1}, c));
+    parallel_ranges(rows, grain, [=](Index first, Index last) {
+        functions::with_function<T>(f, T(0), T(0), [=](auto function) {
+            const auto whole = [&](const std::array<const T*, 2>& in, T* out, Index count) {
+                for (Index k = 0; k < count; k += simd::lanes<T>)
+                    simd::store(out + k, simd::load(in[0] + k) * function.value(simd::load(in[1] + k)));
+            };
+            for (Index row = first; row < last; ++row)
+                detail::over_lanes<T, 2>({x + row * 2 * c, x + row * 2 * c + c}, y + row * c, c, whole);
+        });
+    });
+}
+
+template <class T>
+void gated_backward(Unary f, const T* x, const T* dy, T* dx, Index rows, Index c, Accumulate mode) {
+    const Index grain = std::max(Index{1}, detail::elementwise_grain / std::max(Index{1}, c));
+    parallel_ranges(rows, grain, [=](Index first, Index last) {
+        functions::with_function<T>(f, T(0), T(0), [=](auto function) {
+            const auto to_value = [&](const std::array<const T*, 2>& in, T* out, Index count) {
+                for (Index k = 0; k < count; k += simd::lanes<T>)
+                    detail::store_or_add(out + k, simd::load(in[1] + k) * function.value(simd::load(in[0] + k)), mode);
+            };
+            const auto to_gate = [&](const std::array<const T*, 3>& in, T* out, Index count) {
+                for (Index k = 0; k < count; k += simd::lanes<T>) {
+                    const auto weight = simd::load(in[1] + k) * simd::load(in[2] + k);
+                    detail::store_or_add(out + k, weight * function.derivative(simd::load(in[0] + k)), mode);
+                }
+            };
+            for (Index row = first; row < last; ++row) {
+                const T* value = x + row * 2 * c;
+                T* out = dx + row * 2 * c;
+                detail::over_lanes<T, 2>({value + c, dy + row * c}, out, c, to_value);
+                detail::over_lanes<T, 3>({value + c, value, dy + row * c}, out + c, c, to_gate);
+            }
+        });
+    });
+}
+
+namespace detail {
+
+template <class T, class Function>
+void binary_row(const T* a, Index a_step, const T* b, Index b_step, T* y, Index n, Function function) {
+    const Index bulk = n - n % simd::lanes<T>;
+    const simd::Batch<T> first_a(a[0]), first_b(b[0]);
+    if (a_step == 1 && b_step == 1) {
+        for (Index k = 0; k < bulk; k += simd::lanes<T>)
+            simd::store(y + k, function(simd::load(a + k), simd::load(b + k)));
+    } else if (a_step == 1) {
+        for (Index k = 0; k < bulk; k += simd::lanes<T>) simd::store(y + k, function(simd::load(a + k), first_b));
+    } else {
+        for (Index k = 0; k < bulk; k += simd::lanes<T>)
+            simd::store(y + k, function(first_a, b_step == 1 ? simd::load(b + k) : first_b));
+    }
+    // One operation has the same bits on a single number.
+    for (Index k = bulk; k < n; ++k) y[k] = function(a[k * a_step], b[k * b_step]);
+}
+
+// Numbers first..last-1 of the rows first_row..last_row-1, a row being the pattern's last axis.
+template <class T, class Function>
+void binary_rows(const Broadcast& p, const T* a, const T* b, T* y, Index first_row, Index last_row, Index first,
+                 Index last, Function function) {
+    const Index inner = p.rank - 1, width = p.extents[inner];
+    for (Index row = first_row; row < last_row;) {
+        Index rest = row, a_at = first * p.a_steps[inner], b_at = first * p.b_steps[inner];
+        for (Index axis = inner - 1; axis >= 0; --axis) {
+            const Index position = rest % p.extents[axis];
+            rest /= p.extents[axis];
+            a_at += position * p.a_steps[axis];
+            b_at += position * p.b_steps[axis];
+        }
+        // Rows up to the end of the axis before the last one lie at equal distances.
+        Index run = 1, a_jump = 0, b_jump = 0;
+        if (inner > 0) {
+            run = std::min(last_row - row, p.extents[inner - 1] - row % p.extents[inner - 1]);
+            a_jump = p.a_steps[inner - 1];
+            b_jump = p.b_steps[inner - 1];
+        }
+        for (Index k = 0; k < run; ++k)
+            binary_row(a + a_at + k * a_jump, p.a_steps[inner], b + b_at + k * b_jump, p.b_steps[inner],
+                       y + (row + k) * width + first, last - first, function);
+        row += run;
+    }
+}
+
+template <class Body>
+void with_binary(Binary f, Body&& body) {
+    switch (f) {
+        case Binary::add: return body([](const auto& a, const auto& b) { return a + b; });
+        case Binary::sub: return body([](const auto& a, const auto& b) { return a - b; });
+        case Binary::mul: return body([](const auto& a, const auto& b) { return a * b; });
+        case Binary::div: return body([](const auto& a, const auto& b) { return a / b; });
+    }
+}
+
+}  // namespace detail
+
+template <class T>
+void binary(Binary f, const Broadcast& pattern, const T* a, const T* b, T* y) {
+    const Index width = pattern.extents[pattern.rank - 1];
+    Index rows = 1;
+    for (Index axis = 0; axis + 1 < pattern.rank; ++axis) rows *= pattern.extents[axis];
+    if (rows * width == 0) return;
+    const Index grain = detail::elementwise_grain;
+    const Index pieces = (width + grain - 1) / grain;  // of one row
+    const Index rows_each = pieces > 1 ? 1 : std::max(Index{1}, grain / width);
+    const Index groups = (rows + rows_each - 1) / rows_each;
+    parallel_for(groups * pieces, [&](Index tile) {
+        const Index first_row = tile / pieces * rows_each, first = tile % pieces * grain;
+        detail::with_binary(f, [&](auto function) {
+            detail::binary_rows(pattern, a, b, y, first_row, std::min(rows, first_row + rows_each), first,
+                                std::min(width, first + grain), function);
+        });
+    });
+}
+
+template <class T>
+void combine(T p, const T* x, T q, const T* y, T* out, Index n) {
+    detail::over_numbers<T, 2>({x, y}, out, n, [=](const std::array<const T*, 2>& in, T* to, Index count) {
+        const simd::Batch<T> of_x(p), of_y(q);
+        for (Index k = 0; k < count; k += simd::lanes<T>)
+            simd::store(to + k, simd::fma(of_x, simd::load(in[0] + k), of_y * simd::load(in[1] + k)));
+    });
+}
+
+template <class T>
+void accumulate(const T* x, T* y, Index n, Accumulate mode) {
+    detail::over_numbers<T, 1>({x}, y, n, [=](const std::array<const T*, 1>& in, T* to, Index count) {
+        for (Index k = 0; k < count; k += simd::lanes<T>) detail::store_or_add(to + k, simd::load(in[0] + k), mode);
+    });
+}
+
+}  // namespace genmod::kernels
