@@ -193,18 +193,6 @@ inline Batch<T> sin_from(const Batch<T>& x, T quarters) {
 
 }  // namespace detail
 
-// Square root, rounded as IEEE 754 says.
-template <class T>
-inline Batch<T> sqrt(const Batch<T>& x) {
-#if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4 && sizeof(x) == 64)
-        return Batch<T>(_mm512_maskz_sqrt_ps(static_cast<__mmask16>(-1), x));
-    else if constexpr (sizeof(x) == 64)
-        return Batch<T>(_mm512_maskz_sqrt_pd(static_cast<__mmask8>(-1), x));
-#endif
-    return xsimd::sqrt(x);
-}
-
 // e^x: x = n log(2) + r, e^r by a polynomial; 2^n in two factors, so that results may be subnormal.
 template <class T>
 inline Batch<T> exp(const Batch<T>& x) {
