@@ -11,4 +11,4 @@ template SafetensorsHeader parse_safetensors_header(std::string_view, std::strin
                                                     const SafetensorsOptions&);
 template Bytes encode_pixels(const Image&);
 
-}   // namespace genmod::io::detail
+}  // namespace genmod::io::detail

@@ -60,4 +60,10 @@
 #include "genmod/io/safetensors_header.hpp"
 #include "genmod/io/safetensors_writer.hpp"
 
+#include "genmod/data/batches.hpp"
+#include "genmod/data/idx.hpp"
+#include "genmod/data/images.hpp"
+#include "genmod/data/labelled_images.hpp"
+#include "genmod/data/toy.hpp"
+
 #include "genmod/core/macros_pop.hpp"

@@ -109,8 +109,6 @@ inline void write_file(const std::string& path, std::span<const std::uint8_t> by
 }
 
 // The same for text.
-inline void write_file(const std::string& path, const std::string& text) {
-    write_file(path, {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-}
+inline void write_file(const std::string& path, const std::string& text) { write_file(path, detail::bytes_of(text)); }
 
 }  // namespace genmod::io

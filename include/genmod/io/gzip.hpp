@@ -14,25 +14,26 @@
 
 namespace genmod::io {
 
-// The content of gzip data (RFC 1952; several members follow one another). `name` stands for the data in messages.
-// Throws Error(bad_file) when they are damaged, cut off, followed by something else, or unpack to over `max_bytes`.
-inline Bytes gunzip(std::span<const std::uint8_t> packed, const std::string& name = "gzip data",
-                    std::uint64_t max_bytes = std::uint64_t{1} << 32) {
+namespace detail {
+
+enum class Packing { zlib = 15, gzip = 15 + 16 };  // zlib's windowBits
+
+inline Bytes unpack(std::span<const std::uint8_t> packed, const std::string& name, std::uint64_t max_bytes,
+                    Packing packing) {
     z_stream stream{};
-    if (inflateInit2(&stream, 15 + 16) != Z_OK) fail(ErrorCode::memory, name, ": no memory to unpack");
+    if (inflateInit2(&stream, static_cast<int>(packing)) != Z_OK)
+        fail(ErrorCode::memory, name, ": no memory to unpack");
     struct Closer {
         z_stream* stream;
         ~Closer() { inflateEnd(stream); }
     } const closer{&stream};
     Bytes out;
     std::size_t used = 0;
-    bool member_done = false;
-    while (!member_done || !packed.empty()) {
-        if (member_done && inflateReset(&stream) != Z_OK) fail(ErrorCode::internal, name, ": zlib: reset failed");
-        // One byte over the limit tells whether there is more.
-        if (used == out.size())
-            out.resize(static_cast<std::size_t>(
-                std::min<std::uint64_t>(std::max<std::size_t>(2 * used, 1 << 16), max_bytes + 1)));
+    bool done = false;
+    while (!done || (packing == Packing::gzip && !packed.empty())) {
+        if (done && inflateReset(&stream) != Z_OK) fail(ErrorCode::internal, name, ": zlib: reset failed");
+        if (used == out.size())  // one byte over the limit tells whether there is more
+            out.resize(static_cast<std::size_t>(std::min<std::uint64_t>(2 * used + (1 << 16), max_bytes + 1)));
         const std::size_t input = std::min<std::size_t>(packed.size(), 1u << 30);
         const std::size_t room = std::min<std::size_t>(out.size() - used, 1u << 30);
         stream.next_in = const_cast<Bytef*>(packed.data());  // zlib only reads it
@@ -45,13 +46,23 @@ inline Bytes gunzip(std::span<const std::uint8_t> packed, const std::string& nam
         if (used > max_bytes) fail(ErrorCode::bad_file, name, ": unpacks to over ", max_bytes, " bytes");
         if (status == Z_MEM_ERROR) fail(ErrorCode::memory, name, ": no memory to unpack");
         if (status == Z_BUF_ERROR && packed.empty())
-            fail(ErrorCode::bad_file, name, ": gzip data cut off after ", used, " bytes of content");
+            fail(ErrorCode::bad_file, name, ": packed data cut off after ", used, " bytes of content");
         if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
-            fail(ErrorCode::bad_file, name, ": ", stream.msg == nullptr ? "damaged gzip data" : stream.msg);
-        member_done = status == Z_STREAM_END;
+            fail(ErrorCode::bad_file, name, ": damaged packed data: ", stream.msg == nullptr ? "?" : stream.msg);
+        done = status == Z_STREAM_END;
     }
+    if (!packed.empty()) fail(ErrorCode::bad_file, name, ": ", packed.size(), " bytes after the packed data");
     out.resize(used);
     return out;
+}
+
+}  // namespace detail
+
+// The content of gzip data (RFC 1952; several members follow one another). `name` stands for the data in messages.
+// Throws Error(bad_file) when they are damaged, cut off, followed by something else, or unpack to over `max_bytes`.
+inline Bytes gunzip(std::span<const std::uint8_t> packed, const std::string& name = "gzip data",
+                    std::uint64_t max_bytes = std::uint64_t{1} << 32) {
+    return detail::unpack(packed, name, max_bytes, detail::Packing::gzip);
 }
 
 // The content of a .gz file. Throws also Error(io).

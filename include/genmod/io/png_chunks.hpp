@@ -122,7 +122,7 @@ inline void append_text_chunk(Bytes& out, const std::string& keyword, const std:
     }
     const std::string international("\0\0\0\0\0", 5);  // end of keyword; not compressed; no language, no translation
     const std::string data = fits ? keyword + '\0' + latin : keyword + international + utf8;
-    append_chunk(out, fits ? "tEXt" : "iTXt", {reinterpret_cast<const std::uint8_t*>(data.data()), data.size()});
+    append_chunk(out, fits ? "tEXt" : "iTXt", bytes_of(data));
 }
 
 }  // namespace detail

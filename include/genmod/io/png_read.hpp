@@ -2,7 +2,6 @@
 #pragma once
 
 #include <png.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -17,6 +16,7 @@
 
 #include "genmod/core/error.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/io/gzip.hpp"
 #include "genmod/io/image.hpp"
 #include "genmod/io/png_chunks.hpp"
 #include "genmod/io/read_file.hpp"
@@ -56,19 +56,10 @@ inline Bytes bare_png(const std::vector<PngChunk>& chunks) {
     return bare;
 }
 
-// Unpacks zlib data of at most `limit` bytes; nothing when they are damaged or larger.
-inline std::optional<std::string> unpack_text(std::string_view packed, std::size_t limit) {
-    std::string text(std::min(limit, 1032 * (packed.size() + 1)), '\0');  // deflate packs at most 1032 to one
-    auto size = static_cast<uLongf>(text.size());
-    const int status = uncompress(reinterpret_cast<Bytef*>(text.data()), &size,
-                                  reinterpret_cast<const Bytef*>(packed.data()), static_cast<uLong>(packed.size()));
-    if (status != Z_OK) return std::nullopt;
-    text.resize(size);
-    return text;
-}
-
-// Keyword and text of a tEXt, zTXt or iTXt chunk as UTF-8; nothing when it is malformed.
-inline std::optional<std::pair<std::string, std::string>> text_of(const PngChunk& chunk, std::size_t limit) {
+// Keyword and text of a tEXt, zTXt or iTXt chunk as UTF-8; nothing when it is malformed. Throws Error(bad_file) when it
+// is packed and damaged, or unpacks to over `limit` bytes.
+inline std::optional<std::pair<std::string, std::string>> text_of(const PngChunk& chunk, const std::string& name,
+                                                                  std::size_t limit) {
     std::string_view rest(reinterpret_cast<const char*>(chunk.data.data()), chunk.data.size());
     const auto until_nul = [&]() -> std::optional<std::string_view> {
         const auto nul = rest.find('\0');
@@ -89,10 +80,13 @@ inline std::optional<std::pair<std::string, std::string>> text_of(const PngChunk
         rest.remove_prefix(2);
         if (!until_nul() || !until_nul()) return std::nullopt;  // language, translated keyword
     }
-    const std::optional<std::string> raw = packed ? unpack_text(rest, limit) : std::string(rest);
-    if (!raw) return std::nullopt;
+    Bytes unpacked;
+    if (packed) {
+        unpacked = unpack(bytes_of(rest), name, limit, Packing::zlib);
+        rest = {reinterpret_cast<const char*>(unpacked.data()), unpacked.size()};
+    }
     std::string text;
-    for (std::string_view left = *raw; !left.empty();) {
+    for (std::string_view left = rest; !left.empty();) {
         if (chunk.type == "iTXt") {
             append_utf8(text, next_code_point(left));
         } else {
@@ -145,7 +139,7 @@ inline PngText decode_png_text(std::span<const std::uint8_t> png, const std::str
     std::size_t total = 0;
     for (const detail::PngChunk& chunk : detail::png_chunks(png, name)) {
         if (chunk.type != "tEXt" && chunk.type != "zTXt" && chunk.type != "iTXt") continue;
-        const auto text = detail::text_of(chunk, limits.text);
+        const auto text = detail::text_of(chunk, name, limits.text);
         total += std::max<std::size_t>(chunk.data.size(), text ? text->second.size() : 0);
         if (total > limits.text || texts.size() == 1000)
             fail(ErrorCode::bad_file, name, ": over ", limits.text, " bytes, or 1000, of texts");

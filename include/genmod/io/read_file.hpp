@@ -35,6 +35,10 @@ inline std::string in_quotes(std::string_view text) {
     return result + (text.size() <= 80 ? "'" : "...'");
 }
 
+inline std::span<const std::uint8_t> bytes_of(std::string_view text) {
+    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
 // A file descriptor that closes itself.
 class Descriptor {
 public:

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,10 +50,6 @@ Header parse_safetensors_header(std::string_view text, std::string_view name, st
 
 // The key of our checksums in the metadata: 8 hexadecimal digits for the header, then 8 for each tensor, by name.
 inline constexpr std::string_view checksum_key = "genmod_crc32";
-
-inline std::span<const std::uint8_t> bytes_of(std::string_view text) {
-    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 
 inline std::string hex8(std::uint32_t number) {
     std::string digits(8, '0');
