@@ -53,12 +53,13 @@ public:
     // the step, when the loss or a gradient is not finite; the weights are unchanged then.
     double step(const Tensor<T>& x0, const std::vector<Index>& labels = {}) {
         Training scope(options_.seed, static_cast<std::uint64_t>(steps_));
-        const double loss = collect_gradients(x0, labels);
+        double loss = 0;
         try {
-            optim::clip_grad_norm(network_, options_.max_grad_norm);
-        } catch (const Error& error) {
+            loss = collect_gradients(x0, labels);
+            clip_gradients();
+        } catch (...) {
             nn::zero_grad(network_);
-            fail(error.code(), "training: step ", steps_, ": ", error.what());
+            throw;
         }
         adam_.options.lr = options_.adam.lr * options_.lr_factor(steps_);
         adam_.step();
@@ -112,6 +113,14 @@ private:
             sum += weight * static_cast<double>(loss.item());
         }
         return sum;
+    }
+
+    void clip_gradients() {
+        try {
+            optim::clip_grad_norm(network_, options_.max_grad_norm);
+        } catch (const Error& error) {
+            fail(error.code(), "training: step ", steps_, ": ", error.what());
+        }
     }
 
     TrainerOptions options_;
