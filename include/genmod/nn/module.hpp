@@ -1,6 +1,7 @@
 // Modules: structs of parameters, tensors and other modules, which name their parts once.
 #pragma once
 
+#include <any>
 #include <array>
 #include <concepts>
 #include <optional>
@@ -132,28 +133,6 @@ void for_each_leaf(Model& model, F&& f) {
     detail::LeafWalk<std::remove_reference_t<F>>("", f)("", model);
 }
 
-// One leaf by name. `value` shares the leaf's numbers: writing to it changes the model.
-template <class T>
-struct Leaf {
-    std::string key;
-    Tensor<T> value;
-    bool trained = false;
-    Layout layout = Layout::as_is;
-};
-
-// All leaves of number type T, in the order of visit().
-template <class T, class Model>
-std::vector<Leaf<T>> leaves(const Model& model) {
-    std::vector<Leaf<T>> list;
-    for_each_leaf(model, [&]<class Part>(const std::string& key, const Part& part, Layout layout) {
-        if constexpr (std::same_as<Part, Var<T>>)
-            list.push_back({key, part.value(), part.requires_grad(), layout});
-        else if constexpr (std::same_as<Part, Tensor<T>>)
-            list.push_back({key, part, false, layout});
-    });
-    return list;
-}
-
 // The trained leaves, in the order of visit(). Copies of a Var share its numbers and its gradient.
 template <class T, class Model>
 std::vector<Var<T>> parameters(const Model& model) {
@@ -202,17 +181,38 @@ Model clone(const Model& model) {
     return copy;
 }
 
-// Overwrites the numbers of `to` with those of `from`. Throws Error when keys or shapes differ; `to` is unchanged then.
-template <class T, class To, class From>
+// Calls f(key, to_leaf, from_leaf) for the leaves of two modules. Throws Error before the first call when they differ in
+// keys, types or shapes.
+template <class To, class From, class F>
+void for_each_pair(To& to, const From& from, F&& f) {
+    std::vector<std::pair<std::string, std::any>> sources;
+    for_each_leaf(from, [&](const std::string& key, const auto& leaf) { sources.emplace_back(key, &leaf); });
+    std::size_t next = 0;
+    const auto source = [&]<class Leaf>(const std::string& key, const Leaf& leaf) -> const Leaf& {
+        check(next < sources.size(), "for_each_pair: ", key, " has no counterpart");
+        const auto& [from_key, pointer] = sources[next++];
+        const auto* found = std::any_cast<const Leaf*>(&pointer);
+        check(found != nullptr && from_key == key && (*found)->shape() == leaf.shape(), "for_each_pair: ", key, " ",
+              leaf.shape(), " does not fit ", from_key,
+              found == nullptr ? std::string() : to_string((*found)->shape()));
+        return **found;
+    };
+    for_each_leaf(std::as_const(to), [&](const std::string& key, const auto& leaf) { source(key, leaf); });
+    check(next == sources.size(), "for_each_pair: ", next, " leaves for ", sources.size());
+    next = 0;
+    for_each_leaf(to, [&](const std::string& key, auto& leaf) { f(key, leaf, source(key, leaf)); });
+}
+
+// Overwrites the numbers of `to` with those of `from`. Throws Error when keys, types or shapes differ; `to` is unchanged
+// then.
+template <class To, class From>
 void copy(const From& from, To& to) {
-    const auto source = leaves<T>(from);
-    auto target = leaves<T>(to);
-    check(source.size() == target.size(), "nn::copy: ", source.size(), " leaves for a model that has ", target.size());
-    for (std::size_t k = 0; k < source.size(); ++k)
-        check(source[k].key == target[k].key && source[k].value.shape() == target[k].value.shape(),
-              "nn::copy: ", source[k].key, " ", source[k].value.shape(), " does not fit ", target[k].key, " ",
-              target[k].value.shape());
-    for (std::size_t k = 0; k < source.size(); ++k) target[k].value.assign(source[k].value);
+    for_each_pair(to, from, []<class Leaf>(const std::string&, Leaf& target, const Leaf& source) {
+        if constexpr (requires { target.assign(source); })
+            target.assign(source);
+        else
+            target.value().assign(source.value());
+    });
 }
 
 }  // namespace genmod::nn
