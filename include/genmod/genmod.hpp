@@ -31,6 +31,13 @@
 
 #include "genmod/nn/init.hpp"
 #include "genmod/nn/module.hpp"
+#include "genmod/nn/state.hpp"
+
+#include "genmod/optim/adam.hpp"
+#include "genmod/optim/clip_grad.hpp"
+#include "genmod/optim/ema.hpp"
+#include "genmod/optim/lr_schedule.hpp"
+#include "genmod/optim/sgd.hpp"
 
 #include "genmod/diffusion/bound.hpp"
 #include "genmod/diffusion/combine.hpp"
