@@ -20,6 +20,7 @@
 #include "genmod/kernels/conv2d.hpp"
 #include "genmod/kernels/elementwise.hpp"
 #include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/norm.hpp"
 #include "genmod/kernels/update.hpp"
 
 #include "genmod/autograd/check_grad.hpp"
