@@ -153,7 +153,7 @@ def variational_bound():
     x0 = ((numbers.below(256, 6, 1, 3, 3).double() / 127.5) - 1).float().double()
     x0[0, 0, 0, 0], x0[0, 0, 0, 1], x0[1, 0, 2, 2] = -1, 1, 1
     noise = numbers.normal(6, 1, 3, 3)
-    xt = scheduler.add_noise(x0, noise, t)
+    xt = scheduler.add_noise(x0, noise, t).float().double()
     close = noise + 0.1 * numbers.normal(6, 1, 3, 3)
     said = numbers.uniform(6, 1, 3, 3, low=-1, high=1)
     tensors = {"t": t, "x0": x0, "noise": noise, "xt": xt}
