@@ -21,6 +21,7 @@
 #include "genmod/kernels/elementwise.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/norm.hpp"
+#include "genmod/kernels/reduce.hpp"
 #include "genmod/kernels/update.hpp"
 
 #include "genmod/autograd/check_grad.hpp"
