@@ -10,6 +10,7 @@
 #include "genmod/kernels/impl/gemm.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/winograd.hpp"
+#include "genmod/kernels/impl/winograd_weight.hpp"
 
 namespace genmod::kernels::detail {
 
@@ -180,7 +181,11 @@ void conv2d_backward_input(const ConvShape& shape, const T* dy, const T* weight,
 template <class T>
 void conv2d_backward_weight(const ConvShape& shape, const T* x, const T* dy, T* dweight, Accumulate mode) {
     if (shape.out * shape.kernel_h * shape.kernel_w * shape.in == 0) return;
-    detail::backward_weight_patches(shape, x, dy, dweight, mode);
+    const detail::Patches patches = detail::forward_patches(shape);
+    if (shape.n > 0 && detail::winograd_pays(patches, shape.out))
+        detail::winograd_backward_weight(shape.n, x, patches, dy, shape.out, dweight, mode);
+    else
+        detail::backward_weight_patches(shape, x, dy, dweight, mode);
 }
 
 }  // namespace genmod::kernels

@@ -93,13 +93,6 @@ void average_update(Index count, T rate, const T* weight, T* average) {
 }
 
 template <class T>
-void scale(Index count, T factor, T* x) {
-    parallel_ranges(count, detail::update_grain, [&](Index first, Index last) {
-        for (Index k = first; k < last; ++k) x[k] *= factor;
-    });
-}
-
-template <class T>
 double sum_of_squares(Index count, const T* x) {
     const Index tiles = (count + detail::update_grain - 1) / detail::update_grain;
     std::vector<double> sums(static_cast<std::size_t>(tiles));

@@ -72,14 +72,14 @@ template <class T>
 
 // The first `count` (1..16) numbers only; the other lanes hold `rest`.
 template <class T>
-inline Wide<T> load_part(const T* from, Index count, T rest = T(0)) {
+inline Wide<T> load_wide_part(const T* from, Index count, T rest) {
     T lane[Wide<T>::size];
     std::fill(lane, lane + Wide<T>::size, rest);
     std::copy(from, from + count, lane);
     return load_wide(lane);
 }
 template <class T>
-inline void store_part(T* to, Index count, const Wide<T>& value) {
+inline void store_wide_part(T* to, Index count, const Wide<T>& value) {
     T lane[Wide<T>::size];
     store_wide(lane, value);
     std::copy(lane, lane + count, to);
@@ -114,14 +114,14 @@ template <class Body>
 }
 template <class T>
 [[gnu::always_inline]] inline Wide<T> load_some(const T* from, Index count, T rest = T(0)) {
-    return count == Wide<T>::size ? load_wide(from) : load_part(from, count, rest);
+    return count == Wide<T>::size ? load_wide(from) : load_wide_part(from, count, rest);
 }
 template <class T>
 [[gnu::always_inline]] inline void store_some(T* to, Index count, const Wide<T>& value) {
     if (count == Wide<T>::size)
         store_wide(to, value);
     else
-        store_part(to, count, value);
+        store_wide_part(to, count, value);
 }
 
 }  // namespace genmod::simd

@@ -180,7 +180,7 @@ void winograd_convolve(Index n, const T* image, const Patches& grid, const Opera
 // Whether a convolution pays by Winograd: by the shape of one sample and the weights alone.
 inline bool winograd_pays(const Patches& grid, Index columns) {
     return grid.taps_h == 3 && grid.taps_w == 3 && grid.stride == 1 && grid.channels >= 8 && columns >= 8 &&
-           grid.out_height >= 2 && grid.out_width >= 2;
+           std::min({grid.out_height, grid.out_width, grid.height, grid.width}) >= 4;
 }
 
 }  // namespace genmod::kernels::detail

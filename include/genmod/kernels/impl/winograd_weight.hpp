@@ -1,0 +1,179 @@
+// The gradient of 3x3 weights by the adjoint of Winograd's F(4x4, 3x3): dw = G' [sum of (A dy A') . (B' d B)] G.
+#pragma once
+
+#include <algorithm>
+
+#include "genmod/core/memory.hpp"
+#include "genmod/core/parallel.hpp"
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/gemm.hpp"
+#include "genmod/kernels/impl/gemm_kernel.hpp"
+#include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/winograd.hpp"
+#include "genmod/kernels/impl/winograd_transform.hpp"
+
+namespace genmod::kernels::detail {
+
+// Transformed output gradients of tiles first..last-1: to[point][tile][row].
+template <class T>
+void winograd_transform_gradient(const T* dy, const Patches& grid, Index columns, const WinogradTiles& tiles, Index first,
+                                 Index last, T* to, Index row, Index plane) {
+    using Batch = simd::Batch<T>;
+    constexpr Index side = winograd_in, outs = winograd_out;
+    for (Index tile = first; tile < last; ++tile) {
+        const Index y = tiles.y(tile), x = tiles.x(tile);
+        const Index high = std::min(outs, grid.out_height - y), wide = std::min(outs, grid.out_width - x);
+        const T* const from = dy + ((tiles.sample(tile) * grid.out_height + y) * grid.out_width + x) * columns;
+        T* const out = to + (tile - first) * row;
+        for (Index column = 0; column < columns; column += simd::lanes<T>) {
+            Batch half[side * outs];
+            for (Index v = 0; v < outs; ++v) {
+                Batch d[outs], t[side];
+                for (Index u = 0; u < outs; ++u)
+                    d[u] = u < high && v < wide
+                               ? load_part(from + (u * grid.out_width + v) * columns + column, columns - column)
+                               : Batch(T(0));
+                winograd_output_adjoint<T>(d, 1, t);
+                for (Index u = 0; u < side; ++u) half[u * outs + v] = t[u];
+            }
+            for (Index u = 0; u < side; ++u) {
+                Batch t[side];
+                winograd_output_adjoint<T>(half + u * outs, 1, t);
+                for (Index v = 0; v < side; ++v) simd::store(out + (u * side + v) * plane + column, t[v]);
+            }
+        }
+    }
+}
+
+// A block of transformed tiles of x and dy, and what their products are summed to.
+template <class T>
+struct WinogradSums {
+    const T* x;
+    const T* dy;
+    Index x_row, x_plane, dy_row, dy_plane;
+    Index in, out;
+    T* sums;  // [point][out][in rounded up to whole panels]
+
+    Index sum_row() const { return ceil_div(in, tile_cols<T>) * tile_cols<T>; }
+
+    // Adds the products of `count` tiles at one point, rows first..last-1; the first tiles of all overwrite.
+    void add(Index point, Index first, Index last, Index count, bool resume) const {
+        const Index width = sum_row();
+        T* const to_point = sums + point * out * width;
+        Index offset[m_block];
+        for (Index i = 0; i < m_block; ++i) offset[i] = i * width;
+        for (Index done = 0; done < count; done += k_block)
+            for (Index o = first; o < last; o += m_block)
+                for (Index c = 0; c < in; c += tile_cols<T>) {
+                    const BlockRows<T> rows{dy + point * dy_plane + done * dy_row + o, false, 1, dy_row};
+                    const TileSource<T> from{.b = x + point * x_plane + done * x_row + c,
+                                             .b_k = x_row,
+                                             .depth = std::min(k_block, count - done)};
+                    T* const to = to_point + o * width + c;
+                    const TileTarget<T> target{.c = to,
+                                               .start = resume || done > 0 ? to : nullptr,
+                                               .row_offset = offset,
+                                               .start_offset = offset};
+                    multiply_panel(rows, std::min(m_block, last - o),
+                                   in - c <= simd::lanes<T> ? simd::lanes<T> : tile_cols<T>, from, target);
+                }
+    }
+};
+
+// dweight [out, 9, in] from `parts` sums, which are added in their order.
+template <class T>
+void winograd_finish_weights(const T* sums, Index parts, Index in, Index out, T* dweight, Accumulate mode) {
+    using Batch = simd::Batch<T>;
+    constexpr Index side = winograd_in;
+    const Index row = ceil_div(in, tile_cols<T>) * tile_cols<T>;
+    parallel_ranges(out, std::max<Index>(1, 512 / in), [&](Index first, Index last) {
+        for (Index o = first; o < last; ++o)
+            for (Index c = 0; c < in; c += simd::lanes<T>) {
+                Batch half[3 * side];
+                for (Index v = 0; v < side; ++v) {
+                    Batch p[side], t[3];
+                    for (Index u = 0; u < side; ++u) {
+                        const T* from = sums + ((u * side + v) * out + o) * row + c;
+                        p[u] = simd::load(from);
+                        for (Index part = 1; part < parts; ++part)
+                            p[u] = p[u] + simd::load(from + part * winograd_points * out * row);
+                    }
+                    winograd_weight_adjoint<T>(p, 1, t);
+                    for (Index u = 0; u < 3; ++u) half[u * side + v] = t[u];
+                }
+                for (Index u = 0; u < 3; ++u) {
+                    Batch t[3];
+                    winograd_weight_adjoint<T>(half + u * side, 1, t);
+                    for (Index v = 0; v < 3; ++v)
+                        finish_part<T>(t[v], {.mode = mode}, dweight, (o * 9 + u * 3 + v) * in + c, 0, in - c);
+                }
+            }
+    });
+}
+
+// How the sum over tiles is cut: small weights get sums for each of `parts` ranges of tiles, which are worked on side by
+// side in blocks that stay in the cache; large ones one sum, whose 36 points are worked on side by side.
+struct WinogradParts {
+    Index parts, block;
+};
+
+template <class T>
+WinogradParts winograd_parts(Index tiles, Index in, Index out) {
+    const Index row_sum = winograd_row<T>(in) + winograd_row<T>(out);
+    if (in * out <= 80 * 80) {
+        const Index block = std::clamp<Index>(512 * 1024 / static_cast<Index>(sizeof(T)) / winograd_points / row_sum, 8, 64);
+        return {std::clamp<Index>(tiles / 64, 1, 16), block};
+    }
+    return {1, std::clamp<Index>((Index{16} << 20) / static_cast<Index>(sizeof(T)) / winograd_points / row_sum, 32, 4096)};
+}
+
+template <class T>
+void winograd_backward_weight(Index n, const T* x, const Patches& grid, const T* dy, Index out, T* dweight,
+                              Accumulate mode) {
+    const WinogradTiles tiles(grid, n);
+    const Index in = grid.channels, x_row = winograd_row<T>(in), dy_row = winograd_row<T>(out);
+    const WinogradParts cut = winograd_parts<T>(tiles.count, in, out);
+    const Index block = std::min(cut.block, tiles.count);
+    const Index x_plane = block * x_row + simd::lanes<T>, dy_plane = block * dy_row + simd::lanes<T>;
+    const Index part_size = winograd_points * out * (x_row - simd::lanes<T>);
+    Scratch<T> sums(cut.parts * part_size);
+    const auto block_sums = [&](const T* x_block, const T* dy_block, T* to) {
+        return WinogradSums<T>{x_block, dy_block, x_row, x_plane, dy_row, dy_plane, in, out, to};
+    };
+    if (cut.parts > 1) {
+        const Index range = ceil_div(tiles.count, cut.parts);
+        parallel_for(cut.parts, [&](Index part) {
+            Scratch<T> x_block(winograd_points * x_plane), dy_block(winograd_points * dy_plane);
+            const auto to = block_sums(x_block.data(), dy_block.data(), sums.data() + part * part_size);
+            const Index begin = part * range, end = std::min(tiles.count, begin + range);
+            if (begin >= end) std::fill(to.sums, to.sums + part_size, T(0));
+            for (Index first = begin; first < end; first += block) {
+                const Index last = std::min(end, first + block);
+                winograd_transform_input(x, grid, tiles, first, last, x_block.data(), x_row, x_plane);
+                winograd_transform_gradient(dy, grid, out, tiles, first, last, dy_block.data(), dy_row, dy_plane);
+                for (Index point = 0; point < winograd_points; ++point)
+                    to.add(point, 0, out, last - first, first > begin);
+            }
+        });
+    } else {
+        Scratch<T> x_block(winograd_points * x_plane), dy_block(winograd_points * dy_plane);
+        const auto to = block_sums(x_block.data(), dy_block.data(), sums.data());
+        const Index groups = ceil_div(out, m_block);
+        for (Index first = 0; first < tiles.count; first += block) {
+            const Index count = std::min(tiles.count - first, block);
+            parallel_ranges(count, 8, [&](Index begin, Index end) {
+                winograd_transform_input(x, grid, tiles, first + begin, first + end, x_block.data() + begin * x_row, x_row,
+                                         x_plane);
+                winograd_transform_gradient(dy, grid, out, tiles, first + begin, first + end,
+                                            dy_block.data() + begin * dy_row, dy_row, dy_plane);
+            });
+            parallel_for(winograd_points * groups, [&](Index tile) {
+                const Index o = tile % groups * m_block;
+                to.add(tile / groups, o, std::min(out, o + m_block), count, first > 0);
+            });
+        }
+    }
+    winograd_finish_weights(sums.data(), cut.parts, in, out, dweight, mode);
+}
+
+}  // namespace genmod::kernels::detail
