@@ -22,6 +22,7 @@
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/norm.hpp"
 #include "genmod/kernels/reduce.hpp"
+#include "genmod/kernels/softmax.hpp"
 #include "genmod/kernels/update.hpp"
 
 #include "genmod/autograd/check_grad.hpp"
