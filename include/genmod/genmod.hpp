@@ -20,6 +20,7 @@
 #include "genmod/kernels/conv2d.hpp"
 #include "genmod/kernels/elementwise.hpp"
 #include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/linalg.hpp"
 #include "genmod/kernels/norm.hpp"
 #include "genmod/kernels/reduce.hpp"
 #include "genmod/kernels/softmax.hpp"
@@ -79,5 +80,8 @@
 #include "genmod/data/images.hpp"
 #include "genmod/data/labelled_images.hpp"
 #include "genmod/data/toy.hpp"
+
+#include "genmod/metrics/frechet.hpp"
+#include "genmod/metrics/precision_recall.hpp"
 
 #include "genmod/core/macros_pop.hpp"

@@ -1,0 +1,9 @@
+// Linear algebra for genmod::compiled.
+#include "genmod/kernels/linalg.hpp"
+
+namespace genmod::kernels {
+
+template bool symmetric_eigen<float>(Index, float*, float*, float*);
+template bool symmetric_eigen<double>(Index, double*, double*, double*);
+
+}  // namespace genmod::kernels
