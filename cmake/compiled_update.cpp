@@ -9,9 +9,5 @@ template void adam_update(Index, const AdamStep<float>&, const float*, float*, f
 template void adam_update(Index, const AdamStep<double>&, const double*, double*, double*, double*);
 template void average_update(Index, float, const float*, float*);
 template void average_update(Index, double, const double*, double*);
-template void scale(Index, float, float*);
-template void scale(Index, double, double*);
-template double sum_of_squares(Index, const float*);
-template double sum_of_squares(Index, const double*);
 
 }  // namespace genmod::kernels

@@ -33,7 +33,12 @@
 #include "genmod/autograd/node.hpp"
 #include "genmod/autograd/var.hpp"
 
+#include "genmod/ops/conv2d.hpp"
+#include "genmod/ops/linear.hpp"
+
+#include "genmod/nn/conv2d.hpp"
 #include "genmod/nn/init.hpp"
+#include "genmod/nn/linear.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/nn/state.hpp"
 

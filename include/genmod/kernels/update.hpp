@@ -37,14 +37,6 @@ void adam_update(Index count, const AdamStep<T>& step, const T* grad, T* weight,
 template <class T>
 void average_update(Index count, T rate, const T* weight, T* average);
 
-// x *= factor.
-template <class T>
-void scale(Index count, T factor, T* x);
-
-// The sum of x^2 in double precision.
-template <class T>
-double sum_of_squares(Index count, const T* x);
-
 }  // namespace genmod::kernels
 
 #ifndef GENMOD_COMPILED

@@ -8,7 +8,8 @@
 
 #include "genmod/core/error.hpp"
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/update.hpp"
+#include "genmod/kernels/elementwise.hpp"
+#include "genmod/kernels/reduce.hpp"
 #include "genmod/nn/module.hpp"
 
 namespace genmod::optim {
@@ -21,7 +22,7 @@ double grad_norm(const Model& model) {
     nn::for_each_leaf(model, [&](const std::string& key, const auto& leaf) {
         if constexpr (requires { leaf.requires_grad(); }) {
             if (!leaf.requires_grad() || leaf.grad().empty()) return;
-            squares += kernels::sum_of_squares(leaf.size(), leaf.grad().data());
+            squares += static_cast<double>(kernels::sum_of_squares(leaf.size(), leaf.grad().data()));
             if (!is_finite(squares)) fail(ErrorCode::non_finite, "the gradient of ", key, " is not finite");
         }
     });
@@ -42,7 +43,7 @@ double clip_grad_norm(Model& model, double max_norm) {
             auto& grad = leaf.grad();
             if (!grad.unique()) grad = grad.clone();  // two parameters may have been handed the same gradient
             using T = std::remove_cvref_t<decltype(grad[0])>;
-            kernels::scale(grad.size(), static_cast<T>(factor), grad.data());
+            kernels::unary(kernels::Unary::scale, grad.data(), grad.data(), grad.size(), static_cast<T>(factor));
         }
     });
     return norm;

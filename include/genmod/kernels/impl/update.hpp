@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <vector>
 
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
@@ -90,30 +89,6 @@ void average_update(Index count, T rate, const T* weight, T* average) {
     const Batch step(rate);
     detail::update_all<T, 1>(count, weight, {average},
                              [&](const Batch& w, std::array<Batch, 1>& s) { s[0] = simd::fma(step, w - s[0], s[0]); });
-}
-
-template <class T>
-double sum_of_squares(Index count, const T* x) {
-    const Index tiles = (count + detail::update_grain - 1) / detail::update_grain;
-    std::vector<double> sums(static_cast<std::size_t>(tiles));
-    parallel_ranges(count, detail::update_grain, [&](Index first, Index last) {
-        std::array<double, 16> lanes{};
-        const auto add = [&](Index from, std::size_t numbers) {
-            for (std::size_t lane = 0; lane < numbers; ++lane) {
-                const auto value = static_cast<double>(x[from + static_cast<Index>(lane)]);
-                lanes[lane] += value * value;
-            }
-        };
-        Index k = first;
-        for (; k + 16 <= last; k += 16) add(k, 16);
-        add(k, static_cast<std::size_t>(last - k));
-        for (std::size_t half = 8; half >= 1; half /= 2)
-            for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-        sums[static_cast<std::size_t>(first / detail::update_grain)] = lanes[0];
-    });
-    double sum = 0;
-    for (const double part : sums) sum += part;
-    return sum;
 }
 
 }  // namespace genmod::kernels
