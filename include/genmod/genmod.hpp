@@ -33,8 +33,12 @@
 #include "genmod/autograd/node.hpp"
 #include "genmod/autograd/var.hpp"
 
+#include "genmod/ops/activation.hpp"
+#include "genmod/ops/arithmetic.hpp"
 #include "genmod/ops/conv2d.hpp"
+#include "genmod/ops/elementary.hpp"
 #include "genmod/ops/linear.hpp"
+#include "genmod/ops/unary.hpp"
 
 #include "genmod/nn/conv2d.hpp"
 #include "genmod/nn/init.hpp"
@@ -79,6 +83,7 @@
 #include "genmod/io/safetensors.hpp"
 #include "genmod/io/safetensors_header.hpp"
 #include "genmod/io/safetensors_writer.hpp"
+#include "genmod/io/utf8.hpp"
 
 #include "genmod/data/batches.hpp"
 #include "genmod/data/idx.hpp"
