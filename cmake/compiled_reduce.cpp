@@ -11,5 +11,7 @@ template void sum_to<float>(const Shape&, const Shape&, const float*, float*, Ac
 template void sum_to<double>(const Shape&, const Shape&, const double*, double*, Accumulate, double);
 template float sum<float>(Index, const float*);
 template double sum<double>(Index, const double*);
+template float sum_of_squares<float>(Index, const float*);
+template double sum_of_squares<double>(Index, const double*);
 
 }  // namespace genmod::kernels

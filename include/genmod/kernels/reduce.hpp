@@ -30,6 +30,10 @@ void sum_to(const Shape& from, const Shape& to, const T* x, T* y, Accumulate mod
 template <class T>
 T sum(Index n, const T* x);
 
+// Sum of the squares of n numbers.
+template <class T>
+T sum_of_squares(Index n, const T* x);
+
 }  // namespace genmod::kernels
 
 #ifndef GENMOD_COMPILED

@@ -144,4 +144,11 @@ T sum(Index n, const T* x) {
     return result;
 }
 
+template <class T>
+T sum_of_squares(Index n, const T* x) {
+    T result = 0;
+    detail::sum_terms<T, 1>({x}, 1, n, &result, Accumulate::write, T(1), [](const auto& v) { return v * v; });
+    return result;
+}
+
 }  // namespace genmod::kernels
