@@ -68,6 +68,7 @@
 #include "genmod/diffusion/schedule.hpp"
 #include "genmod/diffusion/spacing.hpp"
 #include "genmod/diffusion/threshold.hpp"
+#include "genmod/diffusion/unet_config.hpp"
 
 #include "genmod/io/apng.hpp"
 #include "genmod/io/atomic_file.hpp"

@@ -5,6 +5,7 @@
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/kernels/elementwise.hpp"
 
 namespace genmod::diffusion {
 
@@ -21,11 +22,13 @@ Tensor<T> zip(const Tensor<T>& x, const Tensor<T>& y, Function function) {
     return result;
 }
 
-// a x + b y.
+// a x + b y. Throws Error when the shapes differ.
 template <class T>
 Tensor<T> combine(double a, const Tensor<T>& x, double b, const Tensor<T>& y) {
-    const T wa = static_cast<T>(a), wb = static_cast<T>(b);
-    return zip(x, y, [wa, wb](T u, T v, Index) { return wa * u + wb * v; });
+    check(x.shape() == y.shape(), "diffusion: shapes ", x.shape(), " and ", y.shape(), " differ");
+    Tensor<T> result(x.shape());
+    kernels::combine(static_cast<T>(a), x.data(), static_cast<T>(b), y.data(), result.data(), x.size());
+    return result;
 }
 
 }  // namespace genmod::diffusion
