@@ -3,7 +3,8 @@
 #
 #   sh tests/run.sh          g++, this machine's instruction set
 #   sh tests/run.sh --all    also clang++ with warnings as errors, address and undefined behaviour sanitizers, every header
-#                            alone under both compilers, equal bits between compilers and instruction sets, layout
+#                            alone under both compilers, equal bits between compilers and instruction sets, layout, and a
+#                            minute of fuzzing where libFuzzer is there
 #
 # GENMOD_JOBS sets the number of parallel jobs. The last line reads "N passed, N failed".
 set -u
@@ -77,6 +78,7 @@ suite() {
 install_packages $packages_build $packages_examples $packages_tests ${all:+$packages_all} || exit 1
 
 suite release
+grep -h '^compile cost: ' build/release/Testing/Temporary/LastTest.log
 if [ -n "$all" ]; then
     suite clang
     suite asan
@@ -88,6 +90,12 @@ if [ -n "$all" ]; then
     done
     check "same bits in every build" sh tests/house/determinism.sh "$jobs"
     check "layout of the code" sh tests/house/format.sh
+    if echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
+        clang++ -fsanitize=fuzzer -x c++ - -o build/has_fuzzer 2>/dev/null; then
+        check "a minute of fuzzing" sh tests/house/fuzz.sh "$jobs"
+    else
+        echo "== this clang++ has no libFuzzer (libclang-rt-dev): the saved inputs were replayed, no new ones are tried"
+    fi
 fi
 
 echo "== in all: $(($(date +%s) - begin)) s"
