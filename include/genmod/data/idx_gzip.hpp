@@ -1,5 +1,5 @@
-// IDX files packed by gzip, as MNIST and Fashion-MNIST are handed out. Needs zlib, so it is not in genmod.hpp: include it
-// by name and link genmod::gzip.
+// IDX files packed by gzip, as MNIST and Fashion-MNIST are handed out. Needs zlib, so it is not in genmod.hpp: include
+// it by name and link genmod::gzip.
 #pragma once
 
 #include <string>

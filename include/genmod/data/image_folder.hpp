@@ -43,9 +43,9 @@ inline bool is_png(const std::filesystem::path& path) {
 
 }  // namespace detail
 
-// All .png files of a folder in the order of their names; where it has subfolders with such files, each is a class named
-// after it. Throws Error(io), and Error(bad_file) naming the file that is damaged or not of the first one's size and
-// number of channels.
+// All .png files of a folder in the order of their names; where it has subfolders with such files, each is a class
+// named after it. Throws Error(io), and Error(bad_file) naming the file that is damaged or not of the first one's size
+// and number of channels.
 inline Images load_image_folder(const std::string& folder, const io::PngLimits& limits = {}) {
     std::vector<std::pair<std::filesystem::path, Index>> files;
     std::vector<std::string> classes;

@@ -22,8 +22,8 @@ namespace genmod::data {
 
 namespace detail {
 
-// The names of the classes of `labels`: the metadata "classes" of labels "class", "vendors" of "vendor", "categories" or
-// just "category" of "category". Without them the numbers are the names.
+// The names of the classes of `labels`: the metadata "classes" of labels "class", "vendors" of "vendor", "categories"
+// or just "category" of "category". Without them the numbers are the names.
 inline std::vector<std::string> class_names(const io::Safetensors& file, const std::string& labels, Index classes) {
     std::vector<std::string> keys{labels, labels + "s", labels + "es"};
     if (labels.ends_with('y')) keys.push_back(labels.substr(0, labels.size() - 1) + "ies");

@@ -53,7 +53,7 @@ public:
         file_ = std::make_shared<const Safetensors>(std::move(file));
     }
 
-    // Keeps a tensor (sharing its buffer until save()), a number or a text. Throws Error(argument) for a name used twice.
+    // Keeps a tensor (sharing its buffer until save()), a number or a text. Throws Error(argument) for a name twice.
     template <class T>
     void put(const std::string& name, const Tensor<T>& tensor) {
         writer_.add(name, tensor);

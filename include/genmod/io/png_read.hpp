@@ -99,8 +99,9 @@ inline std::optional<std::pair<std::string, std::string>> text_of(const PngChunk
 
 }  // namespace detail
 
-// The pixels of a PNG with 8 bits a channel: grey, grey + alpha, RGB or RGBA; palettes are looked up, fewer bits widened,
-// 16 bits reduced, of an animation the first picture. `name` stands for it in messages. Throws Error(bad_file).
+// The pixels of a PNG with 8 bits a channel: grey, grey + alpha, RGB or RGBA; palettes are looked up, fewer bits
+// widened, 16 bits reduced, of an animation the first picture. `name` stands for it in messages. Throws
+// Error(bad_file).
 inline Image decode_png(std::span<const std::uint8_t> png, const std::string& name, const PngLimits& limits = {}) {
     const std::vector<detail::PngChunk> chunks = detail::png_chunks(png, name);
     detail::check_png_size(chunks, name, limits);

@@ -71,7 +71,7 @@ inline const char* kind_of(mode_t mode) {
 // A regular file open for reading. Links are followed. Reads from several threads do not disturb each other.
 class ReadFile {
 public:
-    // Throws Error(io) when the system refuses, Error(bad_file) for folders, pipes and devices (without waiting on them).
+    // Throws Error(io) when the system refuses, Error(bad_file) for folders, pipes and devices (without waiting).
     explicit ReadFile(const std::string& path) : path_(path) {
         if (path.empty() || path.find('\0') != std::string::npos) fail(ErrorCode::io, "'", path, "' names no file");
         fd_ = detail::Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));

@@ -89,7 +89,7 @@ public:
         return read<T>(name);
     }
 
-    // Throws one Error(bad_file) that counts and names what is missing, has another shape or, with `exact`, is left over.
+    // Throws one Error(bad_file) that counts and names what is missing, misshapen or, with `exact`, left over.
     void expect(const std::vector<WantedTensor>& wanted, bool exact = true) const {
         std::vector<std::string> missing, misshapen, names, left_over;
         for (const auto& [name, shape] : wanted) {

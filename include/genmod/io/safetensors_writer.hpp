@@ -22,6 +22,7 @@
 #include "genmod/io/json.hpp"
 #include "genmod/io/read_file.hpp"
 #include "genmod/io/safetensors_header.hpp"
+#include "genmod/io/utf8.hpp"
 
 namespace genmod::io {
 
@@ -33,6 +34,7 @@ public:
     template <class T>
     void add(const std::string& name, const Tensor<T>& tensor, Dtype dtype = dtype_of<T>()) {
         check(name != "__metadata__", "safetensors: the name __metadata__ is reserved");
+        check(name == valid_utf8(name), "safetensors: a tensor's name is not UTF-8");
         check(!tensor.empty(), "safetensors: tensor '", name, "' has no numbers");
         Pending pending;
         pending.dtype = dtype;
@@ -49,7 +51,7 @@ public:
     // Adds or replaces an entry of the metadata. Texts should be UTF-8: other bytes become U+FFFD.
     void set_metadata(const std::string& key, const std::string& value) {
         check(key != detail::checksum_key, "safetensors: the metadata key ", key, " is reserved");
-        metadata_[key] = value;
+        metadata_[valid_utf8(key)] = valid_utf8(value);
     }
 
     // Stores a checksum for each tensor and for the header, which Safetensors compares when it reads.

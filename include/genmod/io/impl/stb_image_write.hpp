@@ -1,5 +1,5 @@
-// stb_image_write as a private part of genmod: in a namespace, its macros put aside before and given back after, so that
-// a program may use its own copy of stb in any order. Its memory is in a list, so that nothing leaks when it runs out.
+// stb_image_write as a private part of genmod: in a namespace, its macros put aside before and given back after, so
+// that a program may use its own copy of stb in any order. Its memory is in a list, so nothing leaks when it runs out.
 #pragma once
 #pragma GCC system_header  // stb is not ours to keep free of warnings
 
