@@ -75,8 +75,8 @@ const Tensor<T>& tensor_of(const Var<T>& leaf) {
 }  // namespace detail
 
 struct SaveOptions {
-    std::string prefix;              // stands before every key: "unet." say
-    std::optional<io::Dtype> dtype;  // what floats are stored as; empty: as they are
+    std::string prefix = {};              // stands before every key: "unet." say
+    std::optional<io::Dtype> dtype = {};  // what floats are stored as; empty: as they are
 };
 
 // Adds every leaf of a model to a file that is being put together.
@@ -100,9 +100,9 @@ void save(const Model& model, const std::string& path, const SaveOptions& option
 }
 
 struct LoadOptions {
-    std::string prefix;                // only tensors whose names begin so are the model's; it is cut off
-    bool strict = true;                // throw unless model and file have the same tensors
-    std::vector<std::string> ignored;  // keys that the file may have and the model not
+    std::string prefix = {};                // only tensors whose names begin so are the model's; it is cut off
+    bool strict = true;                     // throw unless model and file have the same tensors
+    std::vector<std::string> ignored = {};  // keys that the file may have and the model not
 };
 
 // How a file differs from a model: keys, sorted; those of another shape with both shapes.
