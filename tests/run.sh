@@ -58,7 +58,7 @@ check() {
 
 # Adds up what CTest printed; a log without its summary is one failure.
 count_ctest() {
-    numbers=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests failed out of \([0-9]*\)$/\1 \2/p' "$1")
+    numbers=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests\{0,1\} failed out of \([0-9]*\)$/\1 \2/p' "$1")
     if [ -z "$numbers" ]; then count 0 1; return; fi
     bad=${numbers% *}
     skipped=$(grep -c '([Ss]kipped)$\|(Disabled)$' "$1")
