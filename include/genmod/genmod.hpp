@@ -38,6 +38,8 @@
 #include "genmod/ops/conv2d.hpp"
 #include "genmod/ops/elementary.hpp"
 #include "genmod/ops/linear.hpp"
+#include "genmod/ops/norm.hpp"
+#include "genmod/ops/softmax.hpp"
 #include "genmod/ops/unary.hpp"
 
 #include "genmod/nn/conv2d.hpp"

@@ -1,0 +1,41 @@
+// Softmax over the last axis.
+#pragma once
+
+#include "genmod/autograd/var.hpp"
+#include "genmod/core/error.hpp"
+#include "genmod/core/tensor.hpp"
+#include "genmod/kernels/softmax.hpp"
+
+namespace genmod::ops {
+
+// e^x / sum e^x over the last axis; x [..., columns]. Throws Error for a scalar and for empty rows.
+template <class T>
+Var<T> softmax(const Var<T>& x) {
+    check(x.rank() >= 1 && x.dim(-1) > 0, "softmax: expected rows, found shape ", x.shape());
+    const Index columns = x.dim(-1), rows = x.size() / columns;
+    Tensor<T> y(x.shape());
+    kernels::softmax(rows, columns, x.data(), y.data());
+    Var<T> result(y);
+    if (recording(x))
+        result.attach({x}, [y, rows, columns](const Tensor<T>& dy, Sinks<T>& sinks) {
+            if (auto dx = sinks[0]) kernels::softmax_backward(rows, columns, y.data(), dy.data(), dx.data, dx.mode);
+        });
+    return result;
+}
+
+// x - log(sum e^x) over the last axis; x [..., columns]. Throws Error for a scalar and for empty rows.
+template <class T>
+Var<T> log_softmax(const Var<T>& x) {
+    check(x.rank() >= 1 && x.dim(-1) > 0, "log_softmax: expected rows, found shape ", x.shape());
+    const Index columns = x.dim(-1), rows = x.size() / columns;
+    Tensor<T> y(x.shape());
+    kernels::log_softmax(rows, columns, x.data(), y.data());
+    Var<T> result(y);
+    if (recording(x))
+        result.attach({x}, [y, rows, columns](const Tensor<T>& dy, Sinks<T>& sinks) {
+            if (auto dx = sinks[0]) kernels::log_softmax_backward(rows, columns, y.data(), dy.data(), dx.data, dx.mode);
+        });
+    return result;
+}
+
+}  // namespace genmod::ops
