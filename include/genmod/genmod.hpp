@@ -46,6 +46,7 @@
 #include "genmod/nn/init.hpp"
 #include "genmod/nn/linear.hpp"
 #include "genmod/nn/module.hpp"
+#include "genmod/nn/norm.hpp"
 #include "genmod/nn/state.hpp"
 
 #include "genmod/optim/adam.hpp"

@@ -1,0 +1,89 @@
+// Normalisation layers, channels last, under PyTorch's names.
+#pragma once
+
+#include <cstdint>
+
+#include "genmod/autograd/var.hpp"
+#include "genmod/core/error.hpp"
+#include "genmod/core/tensor.hpp"
+#include "genmod/nn/init.hpp"
+#include "genmod/nn/module.hpp"
+#include "genmod/ops/norm.hpp"
+
+namespace genmod::nn {
+
+// Takes x [n, ..., channels], a Var or a Dual. Throws Error unless the groups divide the channels.
+template <class T>
+struct GroupNorm : Module {
+    Var<T> weight;  // [channels]
+    Var<T> bias;    // [channels]
+    ops::GroupNormOptions options;
+
+    explicit GroupNorm(Index channels, ops::GroupNormOptions o = {})
+        : weight(constant_parameter<T>({channels}, 1)), bias(constant_parameter<T>({channels}, 0)), options(o) {
+        check(o.groups >= 1 && channels % o.groups == 0, "GroupNorm: ", o.groups, " groups do not divide ", channels,
+              " channels");
+    }
+
+    auto operator()(const auto& x) const { return ops::group_norm(x, weight, bias, options); }
+    Var<T> operator()(const Var<T>& x, const Var<T>& scale, const Var<T>& shift) const {
+        return ops::group_norm(x, weight, bias, options, scale, shift);
+    }
+
+    // silu of the same, in one pass.
+    auto silu(const auto& x) const { return ops::group_norm_silu(x, weight, bias, options); }
+    Var<T> silu(const Var<T>& x, const Var<T>& scale, const Var<T>& shift) const {
+        return ops::group_norm_silu(x, weight, bias, options, scale, shift);
+    }
+
+    static void visit(auto& self, auto&& f) {
+        f("weight", self.weight);
+        f("bias", self.bias);
+    }
+};
+
+// Takes x [n, ..., channels], a Var or a Dual; each row by itself.
+template <class T>
+struct LayerNorm : Module {
+    Var<T> weight;  // [channels]
+    Var<T> bias;    // [channels]
+    ops::LayerNormOptions options;
+
+    explicit LayerNorm(Index channels, ops::LayerNormOptions o = {})
+        : weight(constant_parameter<T>({channels}, 1)), bias(constant_parameter<T>({channels}, 0)), options(o) {}
+
+    auto operator()(const auto& x) const { return ops::layer_norm(x, weight, bias, options); }
+
+    static void visit(auto& self, auto&& f) {
+        f("weight", self.weight);
+        f("bias", self.bias);
+    }
+};
+
+// Takes x [n, ..., channels], a Var or (in evaluation) a Dual. Normalises by the batch inside a Training scope, by the
+// running moments elsewhere.
+template <class T>
+struct BatchNorm : Module {
+    Var<T> weight;  // [channels]
+    Var<T> bias;    // [channels]
+    ops::RunningMoments<T> running;
+    ops::BatchNormOptions options;
+
+    explicit BatchNorm(Index channels, ops::BatchNormOptions o = {})
+        : weight(constant_parameter<T>({channels}, 1)),
+          bias(constant_parameter<T>({channels}, 0)),
+          running{Tensor<T>::zeros({channels}), Tensor<T>::full({channels}, T(1)), Tensor<std::int64_t>::zeros({})},
+          options(o) {}
+
+    auto operator()(const auto& x) const { return ops::batch_norm(x, weight, bias, running, options); }
+
+    static void visit(auto& self, auto&& f) {
+        f("weight", self.weight);
+        f("bias", self.bias);
+        f("running_mean", self.running.mean);
+        f("running_var", self.running.variance);
+        f("num_batches_tracked", self.running.batches);
+    }
+};
+
+}  // namespace genmod::nn
