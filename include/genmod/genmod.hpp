@@ -56,6 +56,7 @@
 #include "genmod/optim/sgd.hpp"
 
 #include "genmod/diffusion/bound.hpp"
+#include "genmod/diffusion/classifier_guidance.hpp"
 #include "genmod/diffusion/combine.hpp"
 #include "genmod/diffusion/denoiser.hpp"
 #include "genmod/diffusion/forward_process.hpp"
@@ -71,6 +72,7 @@
 #include "genmod/diffusion/schedule.hpp"
 #include "genmod/diffusion/spacing.hpp"
 #include "genmod/diffusion/threshold.hpp"
+#include "genmod/diffusion/trainer.hpp"
 #include "genmod/diffusion/unet_config.hpp"
 
 #include "genmod/io/apng.hpp"
