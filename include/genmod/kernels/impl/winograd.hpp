@@ -34,43 +34,77 @@ Index winograd_row(Index channels) {
     return ceil_div(channels, tile_cols<T>) * tile_cols<T> + simd::lanes<T>;
 }
 
-// Transformed inputs of tiles first..last-1: to[point][tile][row], `plane` numbers from point to point.
+// One vector of channels of a tile: six rows of six pixels, `step` apart, of which the columns in `inside` count.
 template <class T>
-void winograd_transform_input(const T* image, const Patches& grid, const WinogradTiles& tiles, Index first, Index last,
-                              T* to, Index row, Index plane) {
+void winograd_input_vector(const T* const (&rows)[winograd_in], Index step, const bool (&inside)[winograd_in], T* to,
+                           Index plane) {
     using Batch = simd::Batch<T>;
     constexpr Index side = winograd_in;
+    Batch half[winograd_points];
+    for (Index v = 0; v < side; ++v) {
+        Batch d[side], t[side];
+        for (Index u = 0; u < side; ++u) d[u] = inside[v] ? simd::load(rows[u] + v * step) : Batch(T(0));
+        winograd_input<T>(d, 1, t);
+        for (Index u = 0; u < side; ++u) half[u * side + v] = t[u];
+    }
+    for (Index u = 0; u < side; ++u) {
+        Batch t[side];
+        winograd_input<T>(half + u * side, 1, t);
+        for (Index v = 0; v < side; ++v) simd::store(to + (u * side + v) * plane, t[v]);
+    }
+}
+
+// Transformed inputs of tiles first..last-1: to[point][tile][row], `plane` numbers from point to point. `zeros` holds
+// the six pixels of a row outside.
+template <class T>
+void winograd_transform_input(const T* image, const Patches& grid, const WinogradTiles& tiles, Index first, Index last,
+                              const T* zeros, T* to, Index row, Index plane) {
+    constexpr Index side = winograd_in, lanes = simd::lanes<T>;
+    const Index channels = grid.channels, whole = channels / lanes * lanes;
     for (Index tile = first; tile < last; ++tile) {
         const Index top = tiles.y(tile) - grid.pad_top, left = tiles.x(tile) - grid.pad_left;
-        const T* from[winograd_points];
-        bool inside[winograd_points];
-        for (Index u = 0; u < side; ++u)
-            for (Index v = 0; v < side; ++v) {
-                const Index y = top + u, x = left + v;
-                const bool in = y >= 0 && y < grid.height && x >= 0 && x < grid.width;
-                inside[u * side + v] = in;
-                from[u * side + v] =
-                    in ? image + ((tiles.sample(tile) * grid.height + y) * grid.width + x) * grid.channels : zero_row<T>;
-            }
-        T* const out = to + (tile - first) * row;
-        for (Index c = 0; c < grid.channels; c += simd::lanes<T>) {
-            const Index count = grid.channels - c;
-            Batch half[winograd_points];
-            for (Index v = 0; v < side; ++v) {
-                Batch d[side], t[side];
-                for (Index u = 0; u < side; ++u) {
-                    const Index at = u * side + v;
-                    d[u] = load_part(from[at] + (inside[at] ? c : 0), count);
-                }
-                winograd_input<T>(d, 1, t);
-                for (Index u = 0; u < side; ++u) half[u * side + v] = t[u];
-            }
-            for (Index u = 0; u < side; ++u) {
-                Batch t[side];
-                winograd_input<T>(half + u * side, 1, t);
-                for (Index v = 0; v < side; ++v) simd::store(out + (u * side + v) * plane + c, t[v]);
-            }
+        const Index corner = (tiles.sample(tile) * grid.height + top) * grid.width + left;
+        const T* rows[side];
+        bool inside[side];
+        for (Index u = 0; u < side; ++u) {
+            const bool in = top + u >= 0 && top + u < grid.height;
+            rows[u] = in ? image + (corner + u * grid.width) * channels : zeros;
+            inside[u] = left + u >= 0 && left + u < grid.width;
         }
+        T* const out = to + (tile - first) * row;
+        for (Index c = 0; c < whole; c += lanes) {
+            winograd_input_vector<T>(rows, channels, inside, out + c, plane);
+            for (const T*& pixel : rows) pixel += lanes;
+        }
+        if (whole < channels) {
+            T part[winograd_points * lanes] = {};
+            for (Index u = 0; u < side; ++u) {
+                for (Index v = 0; v < side; ++v)
+                    for (Index c = 0; inside[v] && c < channels - whole; ++c)
+                        part[(u * side + v) * lanes + c] = rows[u][v * channels + c];
+                rows[u] = part + u * side * lanes;
+            }
+            winograd_input_vector<T>(rows, lanes, inside, out + whole, plane);
+        }
+    }
+}
+
+// One vector of channels of a tile's 4 x 4 outputs: pixel (u, v) to to[u * y_step + v * x_step].
+template <class T>
+void winograd_output_vector(const T* from, Index plane, T* to, Index y_step, Index x_step) {
+    using Batch = simd::Batch<T>;
+    constexpr Index side = winograd_in, outs = winograd_out;
+    Batch half[outs * side];
+    for (Index v = 0; v < side; ++v) {
+        Batch m[side], t[outs];
+        for (Index u = 0; u < side; ++u) m[u] = simd::load(from + (u * side + v) * plane);
+        winograd_output<T>(m, 1, t);
+        for (Index u = 0; u < outs; ++u) half[u * side + v] = t[u];
+    }
+    for (Index u = 0; u < outs; ++u) {
+        Batch t[outs];
+        winograd_output<T>(half + u * side, 1, t);
+        for (Index v = 0; v < outs; ++v) simd::store(to + u * y_step + v * x_step, t[v]);
     }
 }
 
@@ -78,28 +112,27 @@ void winograd_transform_input(const T* image, const Patches& grid, const Winogra
 template <class T>
 void winograd_transform_output(const T* sums, Index row, Index plane, const Patches& grid, const WinogradTiles& tiles,
                                Index first, Index last, Index columns, T* c, const Epilogue<T>& epilogue) {
-    using Batch = simd::Batch<T>;
-    constexpr Index side = winograd_in, outs = winograd_out;
+    constexpr Index outs = winograd_out, lanes = simd::lanes<T>;
+    const bool plain = epilogue.scale == T(1) && epilogue.bias == nullptr && epilogue.residual == nullptr &&
+                       epilogue.mode == Accumulate::write;
+    const Index y_step = grid.out_width * columns;
     for (Index tile = first; tile < last; ++tile) {
         const Index y = tiles.y(tile), x = tiles.x(tile);
         const Index high = std::min(outs, grid.out_height - y), wide = std::min(outs, grid.out_width - x);
-        const Index corner = (tiles.sample(tile) * grid.out_height + y) * grid.out_width + x;
+        const bool direct = plain && high == outs && wide == outs;
+        const Index corner = ((tiles.sample(tile) * grid.out_height + y) * grid.out_width + x) * columns;
         const T* const from = sums + (tile - first) * row;
-        for (Index column = 0; column < columns; column += simd::lanes<T>) {
-            Batch half[outs * side];
-            for (Index v = 0; v < side; ++v) {
-                Batch m[side], t[outs];
-                for (Index u = 0; u < side; ++u) m[u] = simd::load(from + (u * side + v) * plane + column);
-                winograd_output<T>(m, 1, t);
-                for (Index u = 0; u < outs; ++u) half[u * side + v] = t[u];
+        for (Index column = 0; column < columns; column += lanes) {
+            if (direct && columns - column >= lanes) {
+                winograd_output_vector(from + column, plane, c + corner + column, y_step, columns);
+                continue;
             }
-            for (Index u = 0; u < high; ++u) {
-                Batch t[outs];
-                winograd_output<T>(half + u * side, 1, t);
+            T pixels[outs * outs * lanes];
+            winograd_output_vector(from + column, plane, pixels, outs * lanes, lanes);
+            for (Index u = 0; u < high; ++u)
                 for (Index v = 0; v < wide; ++v)
-                    finish_part<T>(t[v], epilogue, c, (corner + u * grid.out_width + v) * columns + column, column,
-                                   columns - column);
-            }
+                    finish_part<T>(simd::load(pixels + (u * outs + v) * lanes), epilogue, c,
+                                   corner + u * y_step + v * columns + column, column, columns - column);
         }
     }
 }
@@ -159,10 +192,12 @@ void winograd_convolve(Index n, const T* image, const Patches& grid, const Opera
     const WinogradTiles tiles(grid, n);
     const Index in_row = winograd_row<T>(in), out_row = winograd_row<T>(columns);
     const Index block = winograd_block<T>(tiles.count, in_row + out_row);
+    Scratch<T> zeros(winograd_in * in);
+    std::fill(zeros.data(), zeros.data() + winograd_in * in, T(0));
     const Index in_plane = block * in_row + simd::lanes<T>, out_plane = block * out_row + simd::lanes<T>;
     parallel_ranges(tiles.count, block, [&](Index first, Index last) {
         Scratch<T> inputs(winograd_points * in_plane), sums(winograd_points * out_plane);
-        winograd_transform_input(image, grid, tiles, first, last, inputs.data(), in_row, in_plane);
+        winograd_transform_input(image, grid, tiles, first, last, zeros.data(), inputs.data(), in_row, in_plane);
         Index row_offset[8 * tile_rows<T>];
         for (Index i = 0; i < last - first; ++i) row_offset[i] = i * out_row;
         for (Index point = 0; point < winograd_points; ++point)

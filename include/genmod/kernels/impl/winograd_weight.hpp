@@ -14,33 +14,46 @@
 
 namespace genmod::kernels::detail {
 
+// One vector of channels of a tile's output gradients, of which the first high x wide count.
+template <class T>
+void winograd_gradient_vector(const T* from, Index y_step, Index x_step, Index high, Index wide, T* to, Index plane) {
+    using Batch = simd::Batch<T>;
+    constexpr Index side = winograd_in, outs = winograd_out;
+    Batch half[side * outs];
+    for (Index v = 0; v < outs; ++v) {
+        Batch d[outs], t[side];
+        for (Index u = 0; u < outs; ++u)
+            d[u] = u < high && v < wide ? simd::load(from + u * y_step + v * x_step) : Batch(T(0));
+        winograd_output_adjoint<T>(d, 1, t);
+        for (Index u = 0; u < side; ++u) half[u * outs + v] = t[u];
+    }
+    for (Index u = 0; u < side; ++u) {
+        Batch t[side];
+        winograd_output_adjoint<T>(half + u * outs, 1, t);
+        for (Index v = 0; v < side; ++v) simd::store(to + (u * side + v) * plane, t[v]);
+    }
+}
+
 // Transformed output gradients of tiles first..last-1: to[point][tile][row].
 template <class T>
 void winograd_transform_gradient(const T* dy, const Patches& grid, Index columns, const WinogradTiles& tiles, Index first,
                                  Index last, T* to, Index row, Index plane) {
-    using Batch = simd::Batch<T>;
-    constexpr Index side = winograd_in, outs = winograd_out;
+    constexpr Index outs = winograd_out, lanes = simd::lanes<T>;
+    const Index whole = columns / lanes * lanes, y_step = grid.out_width * columns;
     for (Index tile = first; tile < last; ++tile) {
         const Index y = tiles.y(tile), x = tiles.x(tile);
         const Index high = std::min(outs, grid.out_height - y), wide = std::min(outs, grid.out_width - x);
         const T* const from = dy + ((tiles.sample(tile) * grid.out_height + y) * grid.out_width + x) * columns;
         T* const out = to + (tile - first) * row;
-        for (Index column = 0; column < columns; column += simd::lanes<T>) {
-            Batch half[side * outs];
-            for (Index v = 0; v < outs; ++v) {
-                Batch d[outs], t[side];
-                for (Index u = 0; u < outs; ++u)
-                    d[u] = u < high && v < wide
-                               ? load_part(from + (u * grid.out_width + v) * columns + column, columns - column)
-                               : Batch(T(0));
-                winograd_output_adjoint<T>(d, 1, t);
-                for (Index u = 0; u < side; ++u) half[u * outs + v] = t[u];
-            }
-            for (Index u = 0; u < side; ++u) {
-                Batch t[side];
-                winograd_output_adjoint<T>(half + u * outs, 1, t);
-                for (Index v = 0; v < side; ++v) simd::store(out + (u * side + v) * plane + column, t[v]);
-            }
+        for (Index column = 0; column < whole; column += lanes)
+            winograd_gradient_vector(from + column, y_step, columns, high, wide, out + column, plane);
+        if (whole < columns) {
+            T part[outs * outs * lanes] = {};
+            for (Index u = 0; u < high; ++u)
+                for (Index v = 0; v < wide; ++v)
+                    for (Index column = whole; column < columns; ++column)
+                        part[(u * outs + v) * lanes + column - whole] = from[u * y_step + v * columns + column];
+            winograd_gradient_vector<T>(part, outs * lanes, lanes, high, wide, out + whole, plane);
         }
     }
 }
@@ -136,6 +149,8 @@ void winograd_backward_weight(Index n, const T* x, const Patches& grid, const T*
     const Index block = std::min(cut.block, tiles.count);
     const Index x_plane = block * x_row + simd::lanes<T>, dy_plane = block * dy_row + simd::lanes<T>;
     const Index part_size = winograd_points * out * (x_row - simd::lanes<T>);
+    Scratch<T> zeros(winograd_in * in);
+    std::fill(zeros.data(), zeros.data() + winograd_in * in, T(0));
     Scratch<T> sums(cut.parts * part_size);
     const auto block_sums = [&](const T* x_block, const T* dy_block, T* to) {
         return WinogradSums<T>{x_block, dy_block, x_row, x_plane, dy_row, dy_plane, in, out, to};
@@ -149,7 +164,7 @@ void winograd_backward_weight(Index n, const T* x, const Patches& grid, const T*
             if (begin >= end) std::fill(to.sums, to.sums + part_size, T(0));
             for (Index first = begin; first < end; first += block) {
                 const Index last = std::min(end, first + block);
-                winograd_transform_input(x, grid, tiles, first, last, x_block.data(), x_row, x_plane);
+                winograd_transform_input(x, grid, tiles, first, last, zeros.data(), x_block.data(), x_row, x_plane);
                 winograd_transform_gradient(dy, grid, out, tiles, first, last, dy_block.data(), dy_row, dy_plane);
                 for (Index point = 0; point < winograd_points; ++point)
                     to.add(point, 0, out, last - first, first > begin);
@@ -162,8 +177,8 @@ void winograd_backward_weight(Index n, const T* x, const Patches& grid, const T*
         for (Index first = 0; first < tiles.count; first += block) {
             const Index count = std::min(tiles.count - first, block);
             parallel_ranges(count, 8, [&](Index begin, Index end) {
-                winograd_transform_input(x, grid, tiles, first + begin, first + end, x_block.data() + begin * x_row, x_row,
-                                         x_plane);
+                winograd_transform_input(x, grid, tiles, first + begin, first + end, zeros.data(),
+                                         x_block.data() + begin * x_row, x_row, x_plane);
                 winograd_transform_gradient(dy, grid, out, tiles, first + begin, first + end,
                                             dy_block.data() + begin * dy_row, dy_row, dy_plane);
             });
