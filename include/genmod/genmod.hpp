@@ -18,6 +18,7 @@
 #include "genmod/core/types.hpp"
 
 #include "genmod/kernels/conv2d.hpp"
+#include "genmod/kernels/copy.hpp"
 #include "genmod/kernels/elementwise.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/linalg.hpp"
@@ -39,6 +40,7 @@
 #include "genmod/ops/elementary.hpp"
 #include "genmod/ops/linear.hpp"
 #include "genmod/ops/norm.hpp"
+#include "genmod/ops/shape.hpp"
 #include "genmod/ops/softmax.hpp"
 #include "genmod/ops/unary.hpp"
 

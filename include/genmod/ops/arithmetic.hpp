@@ -31,7 +31,8 @@ void give_broadcast(Sinks<T>& sinks, std::size_t input, const Tensor<T>& grad, c
     if (same && scale == T(1)) return sinks.give(input, grad);
     const auto sink = sinks[input];
     if (same)
-        kernels::unary_backward(kernels::Unary::scale, grad.data(), grad.data(), sink.data, grad.size(), sink.mode, scale);
+        kernels::unary_backward(kernels::Unary::scale, grad.data(), grad.data(), sink.data, grad.size(), sink.mode,
+                                scale);
     else
         kernels::sum_to(grad.shape(), shape, grad.data(), sink.data, sink.mode, scale);
 }
