@@ -44,12 +44,16 @@
 #include "genmod/ops/softmax.hpp"
 #include "genmod/ops/unary.hpp"
 
+#include "genmod/nn/checkpoint.hpp"
 #include "genmod/nn/conv2d.hpp"
+#include "genmod/nn/dropout.hpp"
 #include "genmod/nn/init.hpp"
 #include "genmod/nn/linear.hpp"
+#include "genmod/nn/mlp.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/nn/norm.hpp"
 #include "genmod/nn/state.hpp"
+#include "genmod/nn/timestep.hpp"
 
 #include "genmod/optim/adam.hpp"
 #include "genmod/optim/clip_grad.hpp"
