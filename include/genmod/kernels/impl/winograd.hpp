@@ -34,12 +34,15 @@ Index winograd_row(Index channels) {
     return ceil_div(channels, tile_cols<T>) * tile_cols<T> + simd::lanes<T>;
 }
 
-// One vector of channels of a tile: six rows of six pixels, `step` apart, of which the columns in `inside` count.
+// One vector of channels of a tile: six rows of six pixels, `step` apart, of which the columns in `inside` count. What
+// the next tile adds, `ahead` numbers on, is asked for meanwhile.
 template <class T>
 void winograd_input_vector(const T* const (&rows)[winograd_in], Index step, const bool (&inside)[winograd_in], T* to,
-                           Index plane) {
+                           Index plane, Index ahead) {
     using Batch = simd::Batch<T>;
     constexpr Index side = winograd_in;
+    for (Index u = side - winograd_out; u < side; ++u)
+        for (Index v = side - winograd_out; v < side; ++v) __builtin_prefetch(rows[u] + v * step + ahead);
     Batch half[winograd_points];
     for (Index v = 0; v < side; ++v) {
         Batch d[side], t[side];
@@ -64,6 +67,9 @@ void winograd_transform_input(const T* image, const Patches& grid, const Winogra
     for (Index tile = first; tile < last; ++tile) {
         const Index top = tiles.y(tile) - grid.pad_top, left = tiles.x(tile) - grid.pad_left;
         const Index corner = (tiles.sample(tile) * grid.height + top) * grid.width + left;
+        const Index next = std::min(tile + 1, tiles.count - 1);
+        const Index ahead = ((tiles.sample(next) * grid.height + tiles.y(next) - grid.pad_top) * grid.width +
+                             tiles.x(next) - grid.pad_left - corner) * channels;
         const T* rows[side];
         bool inside[side];
         for (Index u = 0; u < side; ++u) {
@@ -73,7 +79,7 @@ void winograd_transform_input(const T* image, const Patches& grid, const Winogra
         }
         T* const out = to + (tile - first) * row;
         for (Index c = 0; c < whole; c += lanes) {
-            winograd_input_vector<T>(rows, channels, inside, out + c, plane);
+            winograd_input_vector<T>(rows, channels, inside, out + c, plane, ahead);
             for (const T*& pixel : rows) pixel += lanes;
         }
         if (whole < channels) {
@@ -84,7 +90,7 @@ void winograd_transform_input(const T* image, const Patches& grid, const Winogra
                         part[(u * side + v) * lanes + c] = rows[u][v * channels + c];
                 rows[u] = part + u * side * lanes;
             }
-            winograd_input_vector<T>(rows, lanes, inside, out + whole, plane);
+            winograd_input_vector<T>(rows, lanes, inside, out + whole, plane, 0);
         }
     }
 }
