@@ -22,6 +22,8 @@ package_is_here() {
         zlib1g-dev) header_is_here zlib.h ;;
         libbenchmark-dev) header_is_here benchmark/benchmark.h ;;
         dataset-fashion-mnist) ls /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ;;
+        libclang-rt-dev) echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
+            clang++ -fsanitize=fuzzer -x c++ - -o /dev/null ;;
         libomp-dev) echo 'int main() {}' | clang++ -fopenmp -x c++ - -o /dev/null ;;
         *) false ;;
     esac >/dev/null 2>&1
@@ -61,8 +63,16 @@ install_packages() {
     fi
 }
 
+# The same for packages that one can do without: only where the system offers them, and without complaint.
+install_packages_if_offered() {
+    for package in "$@"; do
+        package_is_here "$package" || ! apt-cache show "$package" >/dev/null 2>&1 || install_packages "$package" || true
+    done
+}
+
 # What building needs at all, and what the tests, the examples and the second compiler add.
 packages_build="g++ cmake ninja-build pkg-config libeigen3-dev libxsimd-dev libstb-dev nlohmann-json3-dev libpng-dev zlib1g-dev"
 packages_examples="libcli11-dev dataset-fashion-mnist"
 packages_tests="catch2 libbenchmark-dev"
 packages_all="clang libomp-dev ccache"
+packages_fuzz="libclang-rt-dev"

@@ -90,8 +90,8 @@ if [ -n "$all" ]; then
     done
     check "same bits in every build" sh tests/house/determinism.sh "$jobs"
     check "layout of the code" sh tests/house/format.sh
-    if echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
-        clang++ -fsanitize=fuzzer -x c++ - -o build/has_fuzzer 2>/dev/null; then
+    install_packages_if_offered $packages_fuzz
+    if package_is_here $packages_fuzz; then
         check "a minute of fuzzing" sh tests/house/fuzz.sh "$jobs"
     else
         echo "== this clang++ has no libFuzzer (libclang-rt-dev): the saved inputs were replayed, no new ones are tried"
