@@ -7,6 +7,10 @@ template void reduce_sum<float>(Index, Index, Index, const float*, float*, Accum
 template void reduce_sum<double>(Index, Index, Index, const double*, double*, Accumulate, double);
 template void reduce_max<float>(Index, Index, Index, const float*, float*);
 template void reduce_max<double>(Index, Index, Index, const double*, double*);
+template void reduce_max_backward<float>(Index, Index, Index, const float*, const float*, const float*, float*,
+                                         Accumulate);
+template void reduce_max_backward<double>(Index, Index, Index, const double*, const double*, const double*, double*,
+                                          Accumulate);
 template void sum_to<float>(const Shape&, const Shape&, const float*, float*, Accumulate, float);
 template void sum_to<double>(const Shape&, const Shape&, const double*, double*, Accumulate, double);
 template float sum<float>(Index, const float*);

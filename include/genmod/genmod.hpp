@@ -40,6 +40,7 @@
 #include "genmod/ops/elementary.hpp"
 #include "genmod/ops/linear.hpp"
 #include "genmod/ops/norm.hpp"
+#include "genmod/ops/reduce.hpp"
 #include "genmod/ops/shape.hpp"
 #include "genmod/ops/softmax.hpp"
 #include "genmod/ops/unary.hpp"

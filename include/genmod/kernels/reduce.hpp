@@ -16,6 +16,11 @@ void reduce_sum(Index outer, Index reduced, Index inner, const T* x, T* y, Accum
 template <class T>
 void reduce_max(Index outer, Index reduced, Index inner, const T* x, T* y);
 
+// dx [outer, reduced, inner] = dy where x equals the maximum y, in equal parts where several do.
+template <class T>
+void reduce_max_backward(Index outer, Index reduced, Index inner, const T* x, const T* y, const T* dy, T* dx,
+                         Accumulate mode);
+
 // y [cols] = sum of the rows of x [rows, cols]: the gradient of a bias.
 template <class T>
 void sum_rows(Index rows, Index cols, const T* x, T* y, Accumulate mode = Accumulate::write) {

@@ -116,6 +116,25 @@ void reduce_max(Index outer, Index reduced, Index inner, const T* x, T* y) {
 }
 
 template <class T>
+void reduce_max_backward(Index outer, Index reduced, Index inner, const T* x, const T* y, const T* dy, T* dx,
+                         Accumulate mode) {
+    const Index grain = std::max(Index{1}, 32768 / std::max(Index{1}, reduced * inner));
+    parallel_ranges(outer, grain, [=](Index first, Index last) {
+        for (Index k = first * inner; k < last * inner; ++k) {
+            const Index base = k / inner * reduced * inner + k % inner;
+            Index ties = 0;
+            for (Index r = 0; r < reduced; ++r) ties += x[base + r * inner] == y[k] ? 1 : 0;
+            const T share = dy[k] / static_cast<T>(std::max(Index{1}, ties));
+            for (Index r = 0; r < reduced; ++r) {
+                const Index at = base + r * inner;
+                const T value = x[at] == y[k] ? share : T(0);
+                dx[at] = mode == Accumulate::add ? dx[at] + value : value;
+            }
+        }
+    });
+}
+
+template <class T>
 void sum_to(const Shape& from, const Shape& to, const T* x, T* y, Accumulate mode, T scale) {
     // The last run of axes that are to be summed; what lies before it is left to another round.
     const auto kept = [&](Index axis) {
