@@ -51,7 +51,7 @@ TEST_CASE("precision and recall agree with the definition") {
 
 TEST_CASE("many samples pass through in blocks") {
     Rng rng(2);
-    const auto real = rng.normals<double>({300, 2}), made = rng.normals<double>({200, 2});
+    const auto real = rng.normals<double>({150, 2}), made = rng.normals<double>({80, 2});
     const PrecisionRecall found = precision_recall(real, made);
     REQUIRE(found.precision == covered_naively(made, real, 3));
     REQUIRE(found.recall == covered_naively(real, made, 3));
