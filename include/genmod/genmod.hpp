@@ -40,7 +40,6 @@
 #include "genmod/ops/elementary.hpp"
 #include "genmod/ops/linear.hpp"
 #include "genmod/ops/norm.hpp"
-#include "genmod/ops/reduce.hpp"
 #include "genmod/ops/shape.hpp"
 #include "genmod/ops/softmax.hpp"
 #include "genmod/ops/unary.hpp"
@@ -53,6 +52,7 @@
 #include "genmod/nn/mlp.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/nn/norm.hpp"
+#include "genmod/nn/resblock.hpp"
 #include "genmod/nn/state.hpp"
 #include "genmod/nn/timestep.hpp"
 
@@ -100,6 +100,8 @@
 
 #include "genmod/data/batches.hpp"
 #include "genmod/data/idx.hpp"
+#include "genmod/data/idx_gzip.hpp"
+#include "genmod/data/image_folder.hpp"
 #include "genmod/data/images.hpp"
 #include "genmod/data/labelled_images.hpp"
 #include "genmod/data/toy.hpp"
