@@ -17,6 +17,7 @@
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
 
+#include "genmod/kernels/attention.hpp"
 #include "genmod/kernels/conv2d.hpp"
 #include "genmod/kernels/copy.hpp"
 #include "genmod/kernels/elementwise.hpp"

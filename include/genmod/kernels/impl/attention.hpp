@@ -1,0 +1,111 @@
+// Tiled attention forward: blocks of keys pass by panels of queries.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "genmod/core/memory.hpp"
+#include "genmod/core/parallel.hpp"
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/attention.hpp"
+#include "genmod/kernels/impl/attention_backward.hpp"
+#include "genmod/kernels/impl/attention_tile.hpp"
+
+namespace genmod::kernels::detail {
+
+inline constexpr Index query_block = 128;  // queries that share the passage of the keys
+
+// The state of one panel of queries.
+template <class T>
+struct QueryPanel {
+    static constexpr Index width = query_tile<T>;
+    T *query, *result, *most, *sum;
+
+    static Index size(Index dim) { return 2 * dim * width + 2 * width; }
+    QueryPanel(T* memory, Index dim)
+        : query(memory), result(query + dim * width), most(result + dim * width), sum(most + width) {}
+};
+
+// One block of keys and values [keys][dim] passes by a panel of queries.
+template <class T>
+void attend_block(const AttentionShape& shape, const T* k, const T* v, Index first_key, Index keys, Index first_query,
+                  Index columns, const QueryPanel<T>& panel, T* scores) {
+    constexpr Index width = query_tile<T>;
+    const Index dim = shape.dim;
+    multiply_small(k, dim, Index{1}, keys, panel.query, width, columns, dim, scores, width, false);
+    if (shape.causal) mask_future(first_key, keys, first_query, scores);
+    soften(keys, columns, dim, first_key == 0, scores, panel.most, panel.sum, panel.result);
+    multiply_small(v, Index{1}, dim, dim, scores, width, columns, keys, panel.result, width, first_key > 0);
+}
+
+// Divides by the sum and writes y and the log-sums of a panel.
+template <class T>
+void finish_panel(Index dim, Index count, const QueryPanel<T>& panel, T* rows, T* y, Index y_step, T* log_sums) {
+    constexpr Index width = query_tile<T>;
+    for (Index j = 0; j < count; j += simd::lanes<T>) {
+        const simd::Batch<T> sum = simd::load(panel.sum + j);
+        const simd::Batch<T> share = simd::Batch<T>(T(1)) / sum;
+        for (Index d = 0; d < dim; ++d)
+            simd::store(panel.result + d * width + j, simd::load(panel.result + d * width + j) * share);
+        simd::store(panel.most + j, simd::load(panel.most + j) + simd::log<T>(sum));
+    }
+    transpose_into(panel.result, width, dim, count, rows, dim);
+    scatter_rows(rows, count, dim, T(1), y, y_step, Accumulate::write);
+    if (log_sums != nullptr) std::copy(panel.most, panel.most + count, log_sums);
+}
+
+// One block of queries of one head.
+template <class T>
+void attend(const AttentionShape& shape, T scale, const Heads<const T>& q, const Heads<const T>& k,
+            const Heads<const T>& v, const Heads<T>& y, T* log_sums, const Head<T>& head, Index first) {
+    constexpr Index width = query_tile<T>;
+    const Index dim = shape.dim, last = std::min(shape.queries, first + query_block);
+    const Index panels = (last - first + width - 1) / width, panel_size = QueryPanel<T>::size(dim);
+    const Scratch<T> memory(panels * panel_size + 2 * key_block * dim + std::max(key_block, dim) * width);
+    T* keys = memory.data() + panels * panel_size;
+    T* values = keys + key_block * dim;
+    T* scores = values + key_block * dim;
+    const auto each_panel = [&](auto body) {
+        for (Index p = 0; p < panels; ++p) {
+            const Index query = first + p * width;
+            body(QueryPanel<T>(memory.data() + p * panel_size, dim), query, std::min(width, last - query));
+        }
+    };
+    each_panel([&](const QueryPanel<T>& panel, Index query, Index count) {
+        pack_panel_of(head.at(shape, q, query), q.token_step, count, dim, scale, panel.query);
+        std::fill(panel.most, panel.most + width, -std::numeric_limits<T>::infinity());
+    });
+    const Index seen = shape.causal ? std::min(shape.keys, last) : shape.keys;
+    for (Index key = 0; key < seen; key += key_block) {
+        const Index count = std::min(key_block, shape.keys - key);
+        gather_rows(head.at(shape, k, key), k.token_step, count, dim, keys);
+        gather_rows(head.at(shape, v, key), v.token_step, count, dim, values);
+        each_panel([&](const QueryPanel<T>& panel, Index query, Index columns) {
+            if (!shape.causal || key < query + columns)
+                attend_block(shape, keys, values, key, count, query, columns, panel, scores);
+        });
+    }
+    each_panel([&](const QueryPanel<T>& panel, Index query, Index count) {
+        T* sums = log_sums == nullptr ? nullptr : log_sums + head.row(shape) + query;
+        finish_panel(dim, count, panel, scores, head.at(shape, y, query), y.token_step, sums);
+    });
+}
+
+}  // namespace genmod::kernels::detail
+
+namespace genmod::kernels {
+
+template <class T>
+void attention(const AttentionShape& shape, T scale, const Heads<const T>& q, const Heads<const T>& k,
+               const Heads<const T>& v, const Heads<T>& y, T* log_sums) {
+    const Index blocks = (shape.queries + detail::query_block - 1) / detail::query_block;
+    const Index work = std::min(shape.queries, detail::query_block) * shape.keys * shape.dim;
+    const Index grain = std::max(Index{1}, (Index{1} << 18) / std::max(Index{1}, work));
+    parallel_ranges(shape.n * shape.heads * blocks, grain, [&](Index begin, Index end) {
+        for (Index k_tile = begin; k_tile < end; ++k_tile)
+            detail::attend(shape, scale, q, k, v, y, log_sums, detail::Head<T>(shape, k_tile / blocks),
+                           k_tile % blocks * detail::query_block);
+    });
+}
+
+}  // namespace genmod::kernels

@@ -1,0 +1,146 @@
+// The pieces of tiled attention. Queries lie side by side in vectors, so that maxima and sums over keys go from register
+// to register and each query's result is one chain over ascending keys, whatever the vector width.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/attention.hpp"
+#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/impl/gemm_kernel.hpp"
+#include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/vector_math.hpp"
+
+namespace genmod::kernels::detail {
+
+inline constexpr Index key_block =
+    64;  // keys between two visits of the running maximum: fixed, as results depend on it
+
+// Width of a panel of queries.
+template <class T>
+inline constexpr Index query_tile = tile_cols<T>;
+
+// c [rows, columns] = a * b, continuing the sums in c when `go_on`; a(i, k) = a[i * a_row + k * a_k]. Whole vectors of b
+// and c are read and written, at most query_tile - 1 numbers beyond the last column.
+template <class T>
+void multiply_small(const T* a, Index a_row, Index a_k, Index rows, const T* b, Index b_step, Index columns,
+                    Index depth, T* c, Index c_step, bool go_on) {
+    Index offset[tile_rows<T>];
+    for (Index i = 0; i < tile_rows<T>; ++i) offset[i] = i * c_step;
+    for (Index j = 0; j < columns; j += tile_cols<T>)
+        for (Index i = 0; i < rows;) {
+            const Index height = tile_height<T>(rows - i);
+            T* out = c + i * c_step + j;
+            const TileSource<T> from{a + i * a_row, a_row, a_k, b + j, b_step, depth};
+            const TileTarget<T> to{out, go_on ? out : nullptr, offset, offset, nullptr};
+            if (columns - j <= simd::lanes<T>)
+                multiply_rows<T, 1>(height, from, to);
+            else
+                multiply_rows<T, 2>(height, from, to);
+            i += height;
+        }
+}
+
+// to(j, i) = from(i, j) for rows x cols numbers.
+template <class T>
+void transpose_into(const T* from, Index from_step, Index rows, Index cols, T* to, Index to_step) {
+    constexpr Index lanes = simd::lanes<T>;
+    if (rows < lanes || cols < lanes) {
+        for (Index i = 0; i < rows; ++i)
+            for (Index j = 0; j < cols; ++j) to[j * to_step + i] = from[i * from_step + j];
+        return;
+    }
+    for (Index row = 0; row < rows; row += lanes)
+        for (Index col = 0; col < cols; col += lanes) {
+            const Index i0 = std::min(row, rows - lanes), j0 = std::min(col, cols - lanes);  // the last ones overlap
+            simd::Batch<T> block[lanes];
+            for (Index i = 0; i < lanes; ++i) block[i] = simd::load(from + (i0 + i) * from_step + j0);
+            simd::transpose<T>(block);
+            for (Index j = 0; j < lanes; ++j) simd::store(to + (j0 + j) * to_step + i0, block[j]);
+        }
+}
+
+// Copies `rows` tokens into rows without gaps.
+template <class T>
+void gather_rows(const T* from, Index step, Index rows, Index dim, T* to) {
+    for (Index i = 0; i < rows; ++i) std::copy(from + i * step, from + i * step + dim, to + i * dim);
+}
+
+// Puts rows without gaps, times a factor, where they belong.
+template <class T>
+void scatter_rows(const T* from, Index rows, Index dim, T factor, T* to, Index step, Accumulate mode) {
+    for (Index i = 0; i < rows; ++i)
+        for (Index d = 0; d < dim; ++d) {
+            const T value = from[i * dim + d] * factor;
+            to[i * step + d] = mode == Accumulate::add ? to[i * step + d] + value : value;
+        }
+}
+
+// Tokens as a panel [dim][query_tile], zero beyond the last one.
+template <class T>
+void pack_panel_of(const T* tokens, Index step, Index count, Index dim, T factor, T* panel) {
+    constexpr Index width = query_tile<T>;
+    if (count < width) std::fill(panel, panel + dim * width, T(0));
+    transpose_into(tokens, step, count, dim, panel, width);
+    if (factor == T(1)) return;
+    const simd::Batch<T> times(factor);
+    for (Index k = 0; k < dim * width; k += simd::lanes<T>) simd::store(panel + k, simd::load(panel + k) * times);
+}
+
+// What belongs to one attention head of one sample.
+template <class T>
+struct Head {
+    Index sample = 0, head = 0;
+
+    Head(const AttentionShape& shape, Index index) : sample(index / shape.heads), head(index % shape.heads) {}
+
+    template <class Number>
+    Number* at(const AttentionShape& shape, const Heads<Number>& operand, Index token) const {
+        return operand.data + sample * operand.sample_step + token * operand.token_step + head * shape.dim;
+    }
+    // The first of the queries' log-sums.
+    Index row(const AttentionShape& shape) const { return (sample * shape.heads + head) * shape.queries; }
+};
+
+// Keys that query q must not see get the score -infinity: in row r (key first_key + r) the columns below that key.
+template <class T>
+void mask_future(Index first_key, Index keys, Index first_query, T* scores) {
+    constexpr Index width = query_tile<T>;
+    for (Index r = std::max(Index{0}, first_query - first_key); r < keys; ++r) {
+        const Index hidden = std::clamp(first_key + r - first_query, Index{0}, width);
+        std::fill(scores + r * width, scores + r * width + hidden, -std::numeric_limits<T>::infinity());
+    }
+}
+
+// Scores [keys][query_tile] become e^(score - most), with the running maximum `most`, sum and result [dim][query_tile]
+// brought up to date.
+template <class T>
+void soften(Index keys, Index columns, Index dim, bool first, T* scores, T* most, T* sum, T* result) {
+    using Batch = simd::Batch<T>;
+    constexpr Index width = query_tile<T>;
+    for (Index j = 0; j < columns; j += simd::lanes<T>) {
+        const Batch before = simd::load(most + j);
+        Batch top = before;
+        for (Index r = 0; r < keys; ++r) {
+            const Batch score = simd::load(scores + r * width + j);
+            top = xsimd::select(score > top, score, top);
+        }
+        Batch total(T(0));
+        for (Index r = 0; r < keys; ++r) {
+            const Batch power = simd::exp<T>(simd::load(scores + r * width + j) - top);
+            simd::store(scores + r * width + j, power);
+            total = total + power;
+        }
+        simd::store(most + j, top);
+        if (first) {
+            simd::store(sum + j, total);
+            continue;
+        }
+        const Batch fade = simd::exp<T>(before - top);
+        simd::store(sum + j, simd::fma<T>(simd::load(sum + j), fade, total));
+        for (Index d = 0; d < dim; ++d) simd::store(result + d * width + j, simd::load(result + d * width + j) * fade);
+    }
+}
+
+}  // namespace genmod::kernels::detail
