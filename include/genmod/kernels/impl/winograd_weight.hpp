@@ -125,19 +125,16 @@ void winograd_finish_weights(const T* sums, Index parts, Index in, Index out, T*
 }
 
 // How the sum over tiles is cut: small weights get sums for each of `parts` ranges of tiles, which are worked on side by
-// side in blocks that stay in the cache; large ones one sum, whose 36 points are worked on side by side.
+// side in blocks; large ones, or few tiles, one sum, whose 36 points are worked on side by side.
 struct WinogradParts {
     Index parts, block;
 };
 
 template <class T>
 WinogradParts winograd_parts(Index tiles, Index in, Index out) {
-    const Index row_sum = winograd_row<T>(in) + winograd_row<T>(out);
-    if (in * out <= 80 * 80) {
-        const Index block = std::clamp<Index>(512 * 1024 / static_cast<Index>(sizeof(T)) / winograd_points / row_sum, 8, 64);
-        return {std::clamp<Index>(tiles / 64, 1, 16), block};
-    }
-    return {1, std::clamp<Index>((Index{16} << 20) / static_cast<Index>(sizeof(T)) / winograd_points / row_sum, 32, 4096)};
+    if (in * out <= 12800 && tiles >= 256) return {std::clamp<Index>(40960 / (in * out), 4, 8), 64};
+    const Index tile_size = winograd_points * (winograd_row<T>(in) + winograd_row<T>(out)) * static_cast<Index>(sizeof(T));
+    return {1, std::clamp<Index>((Index{16} << 20) / tile_size, 32, 4096)};
 }
 
 template <class T>
@@ -145,19 +142,19 @@ void winograd_backward_weight(Index n, const T* x, const Patches& grid, const T*
                               Accumulate mode) {
     const WinogradTiles tiles(grid, n);
     const Index in = grid.channels, x_row = winograd_row<T>(in), dy_row = winograd_row<T>(out);
-    const WinogradParts cut = winograd_parts<T>(tiles.count, in, out);
-    const Index block = std::min(cut.block, tiles.count);
+    const WinogradParts plan = winograd_parts<T>(tiles.count, in, out);
+    const Index block = std::min(plan.block, tiles.count);
     const Index x_plane = block * x_row + simd::lanes<T>, dy_plane = block * dy_row + simd::lanes<T>;
     const Index part_size = winograd_points * out * (x_row - simd::lanes<T>);
     Scratch<T> zeros(winograd_in * in);
     std::fill(zeros.data(), zeros.data() + winograd_in * in, T(0));
-    Scratch<T> sums(cut.parts * part_size);
+    Scratch<T> sums(plan.parts * part_size);
     const auto block_sums = [&](const T* x_block, const T* dy_block, T* to) {
         return WinogradSums<T>{x_block, dy_block, x_row, x_plane, dy_row, dy_plane, in, out, to};
     };
-    if (cut.parts > 1) {
-        const Index range = ceil_div(tiles.count, cut.parts);
-        parallel_for(cut.parts, [&](Index part) {
+    if (plan.parts > 1) {
+        const Index range = ceil_div(tiles.count, plan.parts);
+        parallel_for(plan.parts, [&](Index part) {
             Scratch<T> x_block(winograd_points * x_plane), dy_block(winograd_points * dy_plane);
             const auto to = block_sums(x_block.data(), dy_block.data(), sums.data() + part * part_size);
             const Index begin = part * range, end = std::min(tiles.count, begin + range);
@@ -188,7 +185,7 @@ void winograd_backward_weight(Index n, const T* x, const Patches& grid, const T*
             });
         }
     }
-    winograd_finish_weights(sums.data(), cut.parts, in, out, dweight, mode);
+    winograd_finish_weights(sums.data(), plan.parts, in, out, dweight, mode);
 }
 
 }  // namespace genmod::kernels::detail
