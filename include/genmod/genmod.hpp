@@ -37,6 +37,7 @@
 
 #include "genmod/ops/activation.hpp"
 #include "genmod/ops/arithmetic.hpp"
+#include "genmod/ops/attention.hpp"
 #include "genmod/ops/conv2d.hpp"
 #include "genmod/ops/elementary.hpp"
 #include "genmod/ops/linear.hpp"

@@ -75,6 +75,23 @@ TEST_CASE("the gradient of batch norm, while training and in evaluation") {
     test::require_gradient("batch_norm", norm, inputs);
 }
 
+TEST_CASE("the tangents of norms") {
+    const Var<double> weight(normals({6}, 2)), bias(normals({6}, 3)), none;
+    const Tensor<double> x = normals({2, 3, 2, 6}, 1);
+    test::require_tangent(
+        "group_norm", [&](const auto& in) { return ops::group_norm(in, weight, bias, {.groups = 2}); }, x);
+    test::require_tangent(
+        "group_norm", [&](const auto& in) { return ops::group_norm(in, none, none, {.groups = 6}); }, x);
+    test::require_tangent(
+        "group_norm_silu", [&](const auto& in) { return ops::group_norm_silu(in, weight, bias, {.groups = 3}); }, x);
+    test::require_tangent(
+        "layer_norm", [&](const auto& in) { return ops::layer_norm(in, weight, bias); }, x);
+    const auto batch = [&](const auto& in) { return ops::batch_norm(in, weight, bias, some_moments(6)); };
+    test::require_tangent("batch_norm", batch, x);
+    Training step(1, 1);
+    test::require_tangent("batch_norm", batch, x);
+}
+
 TEST_CASE("running moments follow the batches at commit, once each") {
     const Var<double> x = Var<double>::parameter(normals({6, 2}, 1));
     const auto running = some_moments(2);

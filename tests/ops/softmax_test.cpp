@@ -9,11 +9,15 @@
 using namespace genmod;
 using Vars = std::vector<Var<double>>;
 
-TEST_CASE("the gradients of softmax and of its logarithm") {
+TEST_CASE("the gradients and tangents of softmax and of its logarithm") {
     for (const Index columns : {1, 5, 19}) {
         const Tensor<double> x = Rng(1).normals<double>({2, 3, columns});
         test::require_gradient("softmax", [](const Vars& in) { return ops::softmax(in[0]); }, {x});
         test::require_gradient("log_softmax", [](const Vars& in) { return ops::log_softmax(in[0]); }, {x});
+        test::require_tangent(
+            "softmax", [](const auto& in) { return ops::softmax(in); }, x);
+        test::require_tangent(
+            "log_softmax", [](const auto& in) { return ops::log_softmax(in); }, x);
     }
 }
 

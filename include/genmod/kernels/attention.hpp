@@ -32,7 +32,8 @@ struct AttentionGradients {
     Accumulate q_mode = Accumulate::write, k_mode = Accumulate::write, v_mode = Accumulate::write;
 };
 
-// Gradients from y, log_sums and dy; the scores are computed again.
+// Gradients from y, log_sums and dy; the scores are computed again. Each part of k's gradient is put before v's, and
+// all of both before q's, so that the three may be one buffer.
 template <class T>
 void attention_backward(const AttentionShape& shape, T scale, const Heads<const T>& q, const Heads<const T>& k,
                         const Heads<const T>& v, const Heads<const T>& y, const T* log_sums, const Heads<const T>& dy,

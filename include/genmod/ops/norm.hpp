@@ -4,12 +4,19 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
+#include "genmod/autograd/dual.hpp"
 #include "genmod/autograd/var.hpp"
 #include "genmod/core/context.hpp"
 #include "genmod/core/error.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/kernels/norm.hpp"
+#include "genmod/ops/activation.hpp"
+#include "genmod/ops/arithmetic.hpp"
+#include "genmod/ops/elementary.hpp"
+#include "genmod/ops/reduce.hpp"
+#include "genmod/ops/shape.hpp"
 
 namespace genmod::ops {
 
@@ -102,6 +109,19 @@ Var<T> group_norm(const char* op, bool silu, const Var<T>& x, const Var<T>& weig
     return result;
 }
 
+// The same by ops that know their tangents: x of any shape, moments along `axes`.
+template <class T>
+Dual<T> normalised(const Dual<T>& x, const std::vector<Index>& axes, double eps) {
+    const Dual<T> centered = x - mean(x, axes, true);
+    return centered / sqrt(mean(square(centered), axes, true) + eps);
+}
+
+template <class T>
+Dual<T> with_affine(const Dual<T>& x, const Var<T>& weight, const Var<T>& bias) {
+    const Dual<T> weighted = weight.empty() ? x : x * weight;
+    return bias.empty() ? weighted : weighted + bias;
+}
+
 }  // namespace detail
 
 // Group normalisation (Wu and He 2018) of x [n, ..., channels]: a group is channels / groups neighbouring channels of
@@ -118,6 +138,20 @@ template <class T>
 Var<T> group_norm_silu(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, GroupNormOptions options = {},
                        const Var<T>& scale = {}, const Var<T>& shift = {}) {
     return detail::group_norm("group_norm_silu", true, x, weight, bias, options, scale, shift);
+}
+
+template <class T>
+Dual<T> group_norm(const Dual<T>& x, const Var<T>& weight, const Var<T>& bias, GroupNormOptions options = {}) {
+    detail::check_affine("group_norm", x.value, weight, bias);
+    const Index n = x.dim(0), channels = x.dim(-1), groups = options.groups;
+    check(groups >= 1 && channels % groups == 0, "group_norm: ", groups, " groups do not divide ", channels,
+          " channels");
+    const Dual<T> cells = reshape(x, {n, x.size() / (n * channels), groups, channels / groups});
+    return detail::with_affine(reshape(detail::normalised(cells, {1, 3}, options.eps), x.shape()), weight, bias);
+}
+template <class T>
+Dual<T> group_norm_silu(const Dual<T>& x, const Var<T>& weight, const Var<T>& bias, GroupNormOptions options = {}) {
+    return silu(group_norm(x, weight, bias, options));
 }
 
 // Layer normalisation (Ba et al. 2016) over the last axis; x [..., channels]. Throws Error when they do not fit.
@@ -141,6 +175,12 @@ Var<T> layer_norm(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, Lay
                                                        rstd.data(), dy.data(), gradients);
                       });
     return result;
+}
+
+template <class T>
+Dual<T> layer_norm(const Dual<T>& x, const Var<T>& weight, const Var<T>& bias, LayerNormOptions options = {}) {
+    detail::check_affine("layer_norm", x.value, weight, bias);
+    return detail::with_affine(detail::normalised(x, {-1}, options.eps), weight, bias);
 }
 
 namespace detail {
@@ -199,6 +239,18 @@ Var<T> batch_norm(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, con
             {x, weight, bias, none, none},
             [record = std::move(record)](const Tensor<T>& dy, Sinks<T>& sinks) mutable { record.backward(dy, sinks); });
     return result;
+}
+template <class T>
+Dual<T> batch_norm(const Dual<T>& x, const Var<T>& weight, const Var<T>& bias, const RunningMoments<T>& running,
+                   BatchNormOptions options = {}) {
+    const Var<T> y = batch_norm(x.value, weight, bias, running, options);
+    if (training() == nullptr) {
+        const RunningMoments<T> centered{Tensor<T>::zeros(running.mean.shape()), running.variance, {}};
+        return {y, batch_norm(x.tangent, weight, Var<T>{}, centered, options)};
+    }
+    const Dual<T> rows = reshape(x, {x.size() / x.dim(-1), x.dim(-1)});
+    const Dual<T> all = detail::with_affine(detail::normalised(rows, {0}, options.eps), weight, bias);
+    return {y, reshape(all.tangent, x.shape())};
 }
 
 }  // namespace genmod::ops
