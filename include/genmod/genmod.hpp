@@ -46,6 +46,7 @@
 #include "genmod/ops/linear.hpp"
 #include "genmod/ops/norm.hpp"
 #include "genmod/ops/resample.hpp"
+#include "genmod/ops/reduce.hpp"
 #include "genmod/ops/shape.hpp"
 #include "genmod/ops/softmax.hpp"
 #include "genmod/ops/unary.hpp"
@@ -106,8 +107,6 @@
 
 #include "genmod/data/batches.hpp"
 #include "genmod/data/idx.hpp"
-#include "genmod/data/idx_gzip.hpp"
-#include "genmod/data/image_folder.hpp"
 #include "genmod/data/images.hpp"
 #include "genmod/data/labelled_images.hpp"
 #include "genmod/data/toy.hpp"

@@ -65,8 +65,8 @@ inline Include include_of(const std::string& line) {
 
 // Headers that need more than the umbrella's libraries, or are for some programs only: included by name.
 inline bool by_name_only(const std::string& header) {
-    static const std::vector<std::string> names{"io/png_read.hpp", "io/gzip.hpp", "core/eigen.hpp",
-                                                "clip/tokenizer.hpp"};
+    static const std::vector<std::string> names{"core/eigen.hpp",    "io/gzip.hpp",           "io/png_read.hpp",
+                                                "data/idx_gzip.hpp", "data/image_folder.hpp", "clip/tokenizer.hpp"};
     return starts_with(header, "dist/") || std::find(names.begin(), names.end(), header) != names.end();
 }
 
