@@ -1,6 +1,7 @@
 // Linear layers and embeddings against PyTorch's, forward and backward.
 #include <vector>
 
+#include "genmod/ops/embed.hpp"
 #include "genmod/ops/linear.hpp"
 #include "tests/support/golden.hpp"
 
@@ -17,4 +18,12 @@ TEMPLATE_TEST_CASE("linear agrees with PyTorch", "", float, double) {
     check_layer<T>(golden, "linear_tokens", {"input", "weight", "bias"}, with_bias);
     check_layer<T>(golden, "linear_plain", {"input", "weight"},
                    [](const Inputs& in) { return ops::linear(in[0], in[1], Var<T>{}); });
+}
+
+TEMPLATE_TEST_CASE("embed agrees with PyTorch", "", float, double) {
+    using T = TestType;
+    const Golden golden("layers/linear.safetensors");
+    const auto indices = golden.raw<Index>("embedding/index");
+    check_layer<T>(golden, "embedding", {"weight"},
+                   [&](const std::vector<Var<T>>& in) { return ops::embed(indices, in[0]); });
 }
