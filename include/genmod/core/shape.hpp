@@ -101,8 +101,8 @@ private:
         extents_[at(axis)] = extent;
         Index product = 1;
         for (Index i = 0; i < rank_; ++i) {
-            const Index factor = i <= axis ? extents_[at(i)] : Index{1};
-            check(factor == 0 || product <= std::numeric_limits<Index>::max() / 16 / factor,
+            const Index factor = extents_[at(i)] == 0 ? Index{1} : extents_[at(i)];  // 0 may be replaced later
+            check(product <= std::numeric_limits<Index>::max() / 16 / factor,
                   "Shape: too many elements to count");
             product *= factor;
         }

@@ -1,0 +1,108 @@
+#include "genmod/core/memory.hpp"
+
+#include <cstring>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "genmod/core/tensor.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace genmod;
+
+namespace {
+
+// AddressSanitizer's builds bypass the pool, so that it sees every buffer.
+bool pooling() {
+    Pool& pool = Pool::instance();
+    pool.trim();
+    pool.give(pool.take(100), 100);
+    return pool.kept() > 0;
+}
+
+}  // namespace
+
+TEST_CASE("buffers of every size are aligned, separate and writable") {
+    Pool& pool = Pool::instance();
+    std::vector<std::pair<unsigned char*, std::size_t>> buffers;
+    for (std::size_t bytes = 0; bytes < 200'000; bytes += 1 + bytes / 7) {
+        auto* buffer = static_cast<unsigned char*>(pool.take(bytes));
+        REQUIRE(reinterpret_cast<std::uintptr_t>(buffer) % 64 == 0);
+        std::memset(buffer, static_cast<int>(buffers.size() % 251), bytes);
+        buffers.emplace_back(buffer, bytes);
+    }
+    for (std::size_t k = 0; k < buffers.size(); ++k) {
+        const auto [buffer, bytes] = buffers[k];
+        for (std::size_t i = 0; i < bytes; i += 1 + bytes / 50)
+            if (buffer[i] != k % 251) FAIL("buffer " << k << " was overwritten");
+        pool.give(buffer, bytes);
+    }
+}
+
+TEST_CASE("a freed buffer serves the next request of about its size") {
+    if (!pooling()) return;
+    Pool& pool = Pool::instance();
+    for (const std::size_t bytes : {1u, 64u, 65u, 512u, 513u, 1000u, 4096u, 100'000u, 3'000'000u}) {
+        void* first = pool.take(bytes);
+        pool.give(first, bytes);
+        const auto calls = pool.system_calls();
+        void* second = pool.take(bytes);
+        CHECK(second == first);
+        CHECK(pool.system_calls() == calls);
+        pool.give(second, bytes);
+    }
+    void* larger = pool.take(1020);
+    pool.give(larger, 1020);
+    void* smaller = pool.take(970);
+    CHECK(smaller == larger);
+    pool.give(smaller, 970);
+    for (std::size_t bytes = 513; bytes < 5'000'000; bytes += bytes / 3) {
+        pool.trim();
+        pool.give(pool.take(bytes), bytes);
+        CHECK(pool.kept() >= bytes);
+        CHECK(pool.kept() <= bytes + bytes / 8 + 64);
+    }
+}
+
+TEST_CASE("the pool keeps no more than its cap, and trims") {
+    if (!pooling()) return;
+    Pool& pool = Pool::instance();
+    pool.trim();
+    REQUIRE(pool.kept() == 0);
+    { const Tensor<float> a({1000}), b({1000}); }
+    REQUIRE(pool.kept() >= 8000);
+    pool.set_cap(5000);
+    REQUIRE(pool.kept() <= 5000);
+    { const Tensor<float> a({1000}), b({1000}); }
+    REQUIRE(pool.kept() <= 5000);
+    pool.set_cap(SIZE_MAX);
+    pool.trim();
+    REQUIRE(pool.kept() == 0);
+}
+
+TEST_CASE("buffers may be freed by another thread") {
+    for (int round = 0; round < 20; ++round) {
+        std::vector<Tensor<float>> tensors;
+        for (Index k = 1; k < 50; ++k) tensors.emplace_back(Shape{k * 100});
+        std::thread other([list = std::move(tensors)]() mutable { list.clear(); });
+        for (Index k = 1; k < 50; ++k) Tensor<float>({k * 100}).fill(1);
+        other.join();
+    }
+}
+
+TEST_CASE("the k-th allocation fails when asked to, and nothing is lost") {
+    Pool& pool = Pool::instance();
+    pool.fail_at(3);
+    const Tensor<float> first({10}), second({10});
+    REQUIRE_THROWS_AS(Tensor<float>({10}), std::bad_alloc);
+    REQUIRE_NOTHROW(Tensor<float>({10}));
+    pool.fail_at(1);
+    REQUIRE_THROWS_AS(Scratch<double>(5), std::bad_alloc);
+    pool.fail_at(1);
+    pool.fail_at(0);
+    REQUIRE_NOTHROW(Scratch<double>(5));
+}
+
+TEST_CASE("what no machine has is bad_alloc, not a crash") {
+    REQUIRE_THROWS_AS(Tensor<float>({Index{1} << 50}), std::bad_alloc);
+}
