@@ -51,6 +51,7 @@
 #include "genmod/ops/softmax.hpp"
 #include "genmod/ops/unary.hpp"
 
+#include "genmod/nn/attention.hpp"
 #include "genmod/nn/checkpoint.hpp"
 #include "genmod/nn/conv2d.hpp"
 #include "genmod/nn/dropout.hpp"
@@ -62,6 +63,7 @@
 #include "genmod/nn/resblock.hpp"
 #include "genmod/nn/state.hpp"
 #include "genmod/nn/timestep.hpp"
+#include "genmod/nn/transformer.hpp"
 
 #include "genmod/optim/adam.hpp"
 #include "genmod/optim/clip_grad.hpp"
