@@ -93,7 +93,10 @@ void reduce_sum(Index outer, Index reduced, Index inner, const T* x, T* y, Accum
 
 template <class T>
 void reduce_max(Index outer, Index reduced, Index inner, const T* x, T* y) {
-    const auto larger = [](const auto& a, const auto& b) { return xsimd::select((b > a) || (b != b), b, a); };
+    // NaN wins: b <= a is false for it, and a == a is. (xsimd 8.1's != takes NaN for equal to itself on AVX-512.)
+    const auto larger = [](const auto& a, const auto& b) {
+        return xsimd::select(a == a, xsimd::select(b <= a, a, b), a);
+    };
     const T least = -std::numeric_limits<T>::infinity();
     const Index grain = std::max(Index{1}, 32768 / std::max(Index{1}, reduced * inner));
     parallel_ranges(outer, grain, [&](Index first, Index last) {
