@@ -102,8 +102,7 @@ private:
         Index product = 1;
         for (Index i = 0; i < rank_; ++i) {
             const Index factor = extents_[at(i)] == 0 ? Index{1} : extents_[at(i)];  // 0 may be replaced later
-            check(product <= std::numeric_limits<Index>::max() / 16 / factor,
-                  "Shape: too many elements to count");
+            check(product <= std::numeric_limits<Index>::max() / 16 / factor, "Shape: too many elements to count");
             product *= factor;
         }
     }
