@@ -163,21 +163,32 @@ void pack_pixel_rows(const Operand<T>& from, Index first, Index count, Index wid
 
 template <class T>
 void pack_pixel_columns(const Operand<T>& from, Index first, Index count, Index width, Index k0, Index length, T* to) {
+    struct Run {
+        Index u, v, channel, length;
+    };
     const Patches& grid = from.patches;
+    Run runs[tile_cols<T>];
+    Index run_count = 0;
+    for (Index i = 0; i < count; i += runs[run_count++].length) {
+        const Index tap = (first + i) / from.depth, channel = (first + i) % from.depth;
+        runs[run_count] = {tap / grid.taps_w, tap % grid.taps_w, channel, std::min(from.depth - channel, count - i)};
+    }
+    Pixel pixel(grid, k0);
+    const Index right = grid.out_width * grid.stride - grid.pad_left;
     for (Index k = 0; k < length; ++k) {
-        const Pixel pixel(grid, k0 + k);
         T* out = to + k * width;
-        for (Index i = 0; i < count;) {
-            const Index tap = (first + i) / from.depth, channel = (first + i) % from.depth;
-            const Index run = std::min(from.depth - channel, count - i);
-            const Index at = pixel.at(grid, tap / grid.taps_w, tap % grid.taps_w);
+        for (Index r = 0; r < run_count; ++r) {
+            const Run& run = runs[r];
+            const Index at = pixel.at(grid, run.u, run.v);
             if (at >= 0)
-                copy_run(from.data + at + channel, run, out + i);
+                copy_run(from.data + at + run.channel, run.length, out);
             else
-                for (Index j = 0; j < run; ++j) out[i + j] = T(0);
-            i += run;
+                std::fill(out, out + run.length, T(0));
+            out += run.length;
         }
-        for (Index i = count; i < width; ++i) out[i] = T(0);
+        std::fill(out, to + (k + 1) * width, T(0));
+        pixel.left += grid.stride;
+        if (pixel.left == right) pixel = Pixel(grid, k0 + k + 1);
     }
 }
 
