@@ -66,7 +66,7 @@ Real number_of(const Tensor<T>& tensor, Index k, Real otherwise) {
 // Everything by the definitions, with plain loops.
 template <class T>
 Expected expect(const Case<T>& c) {
-    const auto [n, positions, channels, groups] = c.shape;
+    const Index n = c.shape.n, positions = c.shape.positions, channels = c.shape.channels, groups = c.shape.groups;
     const auto count = [](Index k) { return static_cast<std::size_t>(k); };
     Expected e;
     const std::size_t all = count(n * positions * channels), cells = count(n * groups);
