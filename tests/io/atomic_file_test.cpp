@@ -107,7 +107,7 @@ TEST_CASE("a full disk leaves the old file and no other, whatever the byte it st
     const scratch::Folder folder;
     scratch::put(folder / "a", "old");
     const std::string large(10000, 'x');
-    for (const rlim_t limit : {0, 1, 4096, 9999}) {
+    for (const rlim_t limit : {0u, 1u, 4096u, 9999u}) {
         const pid_t child = fork();
         if (child == 0) {
             signal(SIGXFSZ, SIG_IGN);
