@@ -32,7 +32,8 @@ static_assert(min(1, 2) == 1 && max(1, 2) == 2 && ERROR == 0 && sizeof(small) ==
 class Window {
 signals:
     Status status = Success;
-    public slots : Bool open() {
+public slots:
+    Bool open() {
         emit status;
         return True;
     }
