@@ -21,4 +21,5 @@ TEMPLATE_TEST_CASE("activations agree with PyTorch", "", float, double) {
     check_layer<T>(golden, "tanh", {"x"}, [](const Inputs& in) { return ops::tanh(in[0]); });
     check_layer<T>(golden, "sigmoid", {"x"}, [](const Inputs& in) { return ops::sigmoid(in[0]); });
     check_layer<T>(golden, "softplus", {"x"}, [](const Inputs& in) { return ops::softplus(in[0]); });
+    check_layer<T>(golden, "geglu", {"x"}, [](const Inputs& in) { return ops::geglu(in[0]); });
 }
