@@ -29,6 +29,8 @@ TEST_CASE("gradients through residual blocks") {
         const auto net = block({.in = 4, .out = 6, .time = 3, .scale_shift = scale_shift, .output_scale = 2}, rng);
         const auto x = rng.normals<double>({2, 3, 4, 4}), time = rng.normals<double>({2, 3});
         test::require_gradient("ResBlock", [&](const auto& in) { return net(in[0], in[1]); }, {x, time});
+        test::require_tangent(
+            "ResBlock", [&](const auto& in) { return net(in, Var<double>(time)); }, x);
     }
 }
 

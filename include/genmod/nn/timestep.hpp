@@ -54,8 +54,7 @@ Tensor<T> sinusoid_embedding(const Tensor<T>& t, Index width, const SinusoidOpti
     double log_period = options.max_period;
     kernels::unary(kernels::Unary::log, &log_period, &log_period, 1);
     Tensor<double> frequencies({half}), angles({t.size(), half});
-    for (Index k = 0; k < half; ++k)
-        frequencies[k] = k == 0 ? 0 : -log_period * static_cast<double>(k) / steps;
+    for (Index k = 0; k < half; ++k) frequencies[k] = k == 0 ? 0 : -log_period * static_cast<double>(k) / steps;
     kernels::unary(kernels::Unary::exp, frequencies.data(), frequencies.data(), half);
     for (Index row = 0; row < t.size(); ++row)
         for (Index k = 0; k < half; ++k)
