@@ -25,8 +25,9 @@ double seconds(const timeval& time) {
 }
 
 Cost cost_of(const std::string& source, const std::string& name) {
-    std::ofstream(name + ".cpp") << source;
-    const std::string command = "exec " GENMOD_COMPILE_COMMAND " -c " + name + ".cpp -o " + name + ".o";
+    std::ofstream(GENMOD_SCRATCH "/" + name + ".cpp") << source;
+    const std::string command =
+        "cd '" GENMOD_SCRATCH "' && exec " GENMOD_COMPILE_COMMAND " -c " + name + ".cpp -o " + name + ".o";
     const auto begin = std::chrono::steady_clock::now();
     const pid_t child = fork();
     if (child == 0) {
