@@ -52,24 +52,34 @@ template <class T, int Rows, int Vectors>
         const Epilogue<T>& finish = *to.finish;
         if (finish.scale != T(1)) {
             const simd::Batch<T> scale(finish.scale);
+#pragma GCC unroll 16
             for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
                 for (int j = 0; j < Vectors; ++j) sum[i][j] = sum[i][j] * scale;
         }
         if (finish.bias != nullptr)
+#pragma GCC unroll 16
             for (int j = 0; j < Vectors; ++j) {
                 const simd::Batch<T> bias = simd::load(finish.bias + j * lanes);
+#pragma GCC unroll 16
                 for (int i = 0; i < Rows; ++i) sum[i][j] = sum[i][j] + bias;
             }
         if (finish.residual != nullptr)
+#pragma GCC unroll 16
             for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
                 for (int j = 0; j < Vectors; ++j)
                     sum[i][j] = sum[i][j] + simd::load(finish.residual + to.row_offset[i] + j * lanes);
         if (finish.mode == Accumulate::add)
+#pragma GCC unroll 16
             for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
                 for (int j = 0; j < Vectors; ++j)
                     sum[i][j] = sum[i][j] + simd::load(to.c + to.row_offset[i] + j * lanes);
     }
+#pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
         for (int j = 0; j < Vectors; ++j) simd::store(to.c + to.row_offset[i] + j * lanes, sum[i][j]);
 }
 
@@ -81,25 +91,33 @@ void multiply_tile(const TileSource<T>& from, const TileTarget<T>& to) {
     constexpr int groups = (Rows + 2) / 3;
     Batch sum[Rows][Vectors];
     if (to.start == nullptr) {
+#pragma GCC unroll 16
         for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
             for (int j = 0; j < Vectors; ++j) sum[i][j] = Batch(T(0));
     } else {
+#pragma GCC unroll 16
         for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
             for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::load(to.start + to.start_offset[i] + j * lanes);
     }
     const T* a[groups];
+#pragma GCC unroll 16
     for (int g = 0; g < groups; ++g) a[g] = from.a + 3 * g * from.a_row;
     const T* b = from.b;
     const Index a_row = from.a_row, a_k = from.a_k, b_k = from.b_k;
     for (Index k = from.depth; k > 0; --k) {
         Batch column[Vectors];
+#pragma GCC unroll 16
         for (int j = 0; j < Vectors; ++j) column[j] = simd::load(b + j * lanes);
         b += b_k;
 #pragma GCC unroll 16
         for (int i = 0; i < Rows; ++i) {
             const Batch value(a[i / 3][(i % 3) * a_row]);
+#pragma GCC unroll 16
             for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::fma(value, column[j], sum[i][j]);
         }
+#pragma GCC unroll 16
         for (int g = 0; g < groups; ++g) a[g] += a_k;
     }
     finish_tile<T, Rows, Vectors>(sum, to);

@@ -80,8 +80,10 @@ void pack_transposed(const T* const* rows, Index width, Index length, T* to) {
         const Index first = std::min(k, length - lanes);  // the last block overlaps the one before
         for (Index r = (width - 1) / lanes * lanes; r >= 0; r -= lanes) {
             simd::Batch<T> block[lanes];
+#pragma GCC unroll 16
             for (Index i = 0; i < lanes; ++i) block[i] = simd::load((r + i < width ? rows[r + i] : rows[r]) + first);
             simd::transpose<T>(block);
+#pragma GCC unroll 16
             for (Index i = 0; i < lanes; ++i) simd::store(to + (first + i) * width + r, block[i]);
         }
     }

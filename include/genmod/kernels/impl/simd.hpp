@@ -88,6 +88,7 @@ template <class T, std::size_t Step>
 inline void transpose_steps(Batch<T>* rows) {
     constexpr std::size_t count = Batch<T>::size;
     if constexpr (Step < count) {
+#pragma GCC unroll 16
         for (std::size_t i = 0; i < count; ++i)
             if ((i & Step) == 0) exchange<T, Step>(rows[i], rows[i + Step], std::make_index_sequence<count>{});
         transpose_steps<T, Step * 2>(rows);

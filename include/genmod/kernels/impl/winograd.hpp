@@ -41,18 +41,25 @@ void winograd_input_vector(const T* const (&rows)[winograd_in], Index step, cons
                            Index plane, Index ahead) {
     using Batch = simd::Batch<T>;
     constexpr Index side = winograd_in;
+#pragma GCC unroll 8
     for (Index u = side - winograd_out; u < side; ++u)
+#pragma GCC unroll 8
         for (Index v = side - winograd_out; v < side; ++v) __builtin_prefetch(rows[u] + v * step + ahead);
     Batch half[winograd_points];
+#pragma GCC unroll 8
     for (Index v = 0; v < side; ++v) {
         Batch d[side], t[side];
+#pragma GCC unroll 8
         for (Index u = 0; u < side; ++u) d[u] = inside[v] ? simd::load(rows[u] + v * step) : Batch(T(0));
         winograd_input<T>(d, 1, t);
+#pragma GCC unroll 8
         for (Index u = 0; u < side; ++u) half[u * side + v] = t[u];
     }
+#pragma GCC unroll 8
     for (Index u = 0; u < side; ++u) {
         Batch t[side];
         winograd_input<T>(half + u * side, 1, t);
+#pragma GCC unroll 8
         for (Index v = 0; v < side; ++v) simd::store(to + (u * side + v) * plane, t[v]);
     }
 }
@@ -101,15 +108,20 @@ void winograd_output_vector(const T* from, Index plane, T* to, Index y_step, Ind
     using Batch = simd::Batch<T>;
     constexpr Index side = winograd_in, outs = winograd_out;
     Batch half[outs * side];
+#pragma GCC unroll 8
     for (Index v = 0; v < side; ++v) {
         Batch m[side], t[outs];
+#pragma GCC unroll 8
         for (Index u = 0; u < side; ++u) m[u] = simd::load(from + (u * side + v) * plane);
         winograd_output<T>(m, 1, t);
+#pragma GCC unroll 8
         for (Index u = 0; u < outs; ++u) half[u * side + v] = t[u];
     }
+#pragma GCC unroll 8
     for (Index u = 0; u < outs; ++u) {
         Batch t[outs];
         winograd_output<T>(half + u * side, 1, t);
+#pragma GCC unroll 8
         for (Index v = 0; v < outs; ++v) simd::store(to + u * y_step + v * x_step, t[v]);
     }
 }
@@ -152,15 +164,20 @@ void winograd_transform_weights(const T* packed, Index in, Index first, Index la
     for (Index c = first; c < last; ++c)
         for (Index column = 0; column < step; column += simd::lanes<T>) {
             Batch half[side * 3];
+#pragma GCC unroll 8
             for (Index v = 0; v < 3; ++v) {
                 Batch w[3], t[side];
+#pragma GCC unroll 8
                 for (Index u = 0; u < 3; ++u) w[u] = simd::load(packed + ((u * 3 + v) * in + c) * step + column);
                 winograd_weight<T>(w, 1, t);
+#pragma GCC unroll 8
                 for (Index u = 0; u < side; ++u) half[u * 3 + v] = t[u];
             }
+#pragma GCC unroll 8
             for (Index u = 0; u < side; ++u) {
                 Batch t[side];
                 winograd_weight<T>(half + u * 3, 1, t);
+#pragma GCC unroll 8
                 for (Index v = 0; v < side; ++v) simd::store(to + (u * side + v) * plane + c * step + column, t[v]);
             }
         }

@@ -20,16 +20,21 @@ void winograd_gradient_vector(const T* from, Index y_step, Index x_step, Index h
     using Batch = simd::Batch<T>;
     constexpr Index side = winograd_in, outs = winograd_out;
     Batch half[side * outs];
+#pragma GCC unroll 8
     for (Index v = 0; v < outs; ++v) {
         Batch d[outs], t[side];
+#pragma GCC unroll 8
         for (Index u = 0; u < outs; ++u)
             d[u] = u < high && v < wide ? simd::load(from + u * y_step + v * x_step) : Batch(T(0));
         winograd_output_adjoint<T>(d, 1, t);
+#pragma GCC unroll 8
         for (Index u = 0; u < side; ++u) half[u * outs + v] = t[u];
     }
+#pragma GCC unroll 8
     for (Index u = 0; u < side; ++u) {
         Batch t[side];
         winograd_output_adjoint<T>(half + u * outs, 1, t);
+#pragma GCC unroll 8
         for (Index v = 0; v < side; ++v) simd::store(to + (u * side + v) * plane, t[v]);
     }
 }
