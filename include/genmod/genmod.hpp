@@ -76,6 +76,7 @@
 #include "genmod/optim/sgd.hpp"
 
 #include "genmod/diffusion/bound.hpp"
+#include "genmod/diffusion/classifier.hpp"
 #include "genmod/diffusion/classifier_guidance.hpp"
 #include "genmod/diffusion/combine.hpp"
 #include "genmod/diffusion/denoiser.hpp"
@@ -93,6 +94,8 @@
 #include "genmod/diffusion/spacing.hpp"
 #include "genmod/diffusion/threshold.hpp"
 #include "genmod/diffusion/trainer.hpp"
+#include "genmod/diffusion/unet.hpp"
+#include "genmod/diffusion/unet_blocks.hpp"
 #include "genmod/diffusion/unet_config.hpp"
 
 #include "genmod/io/apng.hpp"

@@ -38,8 +38,9 @@ Tensor<T> classifier_gradient(const Classifier& classifier, const Tensor<T>& x, 
     return grad(scores, {leaf}, chosen)[0];
 }
 
-// A predict for sample() that adds scale * grad log p(labels | x) to what `predict` says. Each sampler uses it in its own
-// way: DDPM moves the mean by variance * gradient (their algorithm 1), DDIM the noise by -sigma * gradient (algorithm 2).
+// A predict for sample() that adds scale * grad log p(labels | x) to what `predict` says. Each sampler uses it in its
+// own way: DDPM moves the mean by variance * gradient (their algorithm 1), DDIM the noise by -sigma * gradient
+// (algorithm 2).
 template <class Predict, class Classifier>
 class ClassifierGuided {
 public:

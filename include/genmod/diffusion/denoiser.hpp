@@ -45,8 +45,8 @@ const auto& tensor_of(const V& var) { return var.value(); }
 
 }  // namespace detail
 
-// Asks a network and reads its answer. Network: (x [n, ..., c], t [n]) -> Tensor or Var [n, ..., c], or [n, ..., 2c] when
-// it also predicts the variance.
+// Asks a network and reads its answer. Network: (x [n, ..., c], t [n]) -> Tensor or Var [n, ..., c], or [n, ..., 2c]
+// when it also predicts the variance.
 template <class Network>
 class Denoiser {
 public:

@@ -52,8 +52,8 @@ Tensor<T> mix_guidance(const Tensor<T>& free, const Tensor<T>& given, Index c, d
     return mixed;
 }
 
-// A network of (x, t) for denoiser(), made of a network of (x, t, labels): asks about twice the batch, the unconditional
-// half first, and mixes. With weight 1 it asks once, and with weight 0 for the unconditional output only.
+// A network of (x, t) for denoiser(), made of a network of (x, t, labels): asks about twice the batch, the
+// unconditional half first, and mixes. With weight 1 it asks once, and with weight 0 for the unconditional output only.
 template <class Network>
 class ClassifierFree {
 public:

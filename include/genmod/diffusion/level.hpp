@@ -51,8 +51,8 @@ inline NoiseLevel level_or_end(const Schedule& schedule, Index t, bool set_alpha
 
 }  // namespace detail
 
-// From each entry of a falling list to the next one, and from the last to the end: DDPM's steps, and DDIM's on a list of
-// one's own. Throws Error when the list is empty, rises, or leaves 0..T-1.
+// From each entry of a falling list to the next one, and from the last to the end: DDPM's steps, and DDIM's on a list
+// of one's own. Throws Error when the list is empty, rises, or leaves 0..T-1.
 inline Levels levels_of_list(const Schedule& schedule, const std::vector<Index>& steps, bool set_alpha_to_one = true) {
     check(!steps.empty(), "levels: the list of steps is empty");
     Levels levels;
@@ -83,8 +83,8 @@ inline Levels ddim_levels(const Schedule& schedule, Index count, const LevelOpti
     return levels;
 }
 
-// The way up, from a picture to its noise (DDIM inversion, as diffusers' DDIMInverse): at t - T div count the network is
-// asked about t, and the step ends at t.
+// The way up, from a picture to its noise (DDIM inversion, as diffusers' DDIMInverse): at t - T div count the network
+// is asked about t, and the step ends at t.
 inline Levels ddim_inverse_levels(const Schedule& schedule, Index count, const LevelOptions& options = {}) {
     const Levels down = ddim_levels(schedule, count, options);
     Levels levels;

@@ -20,8 +20,8 @@ struct LossTerms {
     Tensor<T> slopes;            // shaped like the output
 };
 
-// The mean of `loss(output number, target number)` terms: weights[k] * mean((output - target)^2) for each sample k. Of an
-// output with more channels than the target, the first ones count. Throws Error when shapes do not fit.
+// The mean of `loss(output number, target number)` terms: weights[k] * mean((output - target)^2) for each sample k. Of
+// an output with more channels than the target, the first ones count. Throws Error when shapes do not fit.
 template <class T>
 LossTerms<T> squared_error_terms(const Tensor<T>& output, const Tensor<T>& target, const std::vector<double>& weights) {
     const Index n = target.dim(0), c = target.dim(-1), all = output.dim(-1);

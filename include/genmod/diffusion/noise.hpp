@@ -14,7 +14,8 @@
 
 namespace genmod::diffusion {
 
-// Noise that depends on nothing but (seed of the picture, step, draw): picture k of a batch gets what it would get alone.
+// Noise that depends on nothing but (seed of the picture, step, draw): picture k of a batch gets what it would get
+// alone.
 class SeededNoise {
 public:
     // One seed for each picture of the batch.

@@ -13,8 +13,8 @@
 
 namespace genmod::diffusion {
 
-// What the network was trained to predict: the noise, the clean picture, or v = alpha * eps - sigma * x0 (Salimans and Ho
-// 2022). The names are diffusers'.
+// What the network was trained to predict: the noise, the clean picture, or v = alpha * eps - sigma * x0 (Salimans and
+// Ho 2022). The names are diffusers'.
 enum class PredictionType { epsilon, sample, v_prediction };
 
 inline std::string to_string(PredictionType type) {

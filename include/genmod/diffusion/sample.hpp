@@ -105,8 +105,8 @@ Tensor<T> run_sampler(const Predict& predict, const Sampler& sampler, const Leve
     return x;
 }
 
-// Pictures from noise. predict(x, level) -> Prediction is what denoiser() gives. Picture k depends on its seed only, not
-// on the batch or on threads.
+// Pictures from noise. predict(x, level) -> Prediction is what denoiser() gives. Picture k depends on its seed only,
+// not on the batch or on threads.
 template <class T = float, class Predict, class Sampler, class Callback = detail::NoCallback>
 Tensor<T> sample(const Predict& predict, const Sampler& sampler, const Levels& levels, const SampleOptions<T>& options,
                  Callback&& callback = {}) {

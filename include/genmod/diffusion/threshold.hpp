@@ -39,8 +39,8 @@ T quantile(std::vector<T>& values, double ratio) {
     return below + static_cast<T>(rank - std::floor(rank)) * (above - below);
 }
 
-// Imagen's dynamic thresholding (Saharia et al. 2022, appendix A.2): for each sample of axis 0, s is the quantile of the
-// absolute values, kept in [1, max_value]; numbers are clipped to [-s, s] and divided by s.
+// Imagen's dynamic thresholding (Saharia et al. 2022, appendix A.2): for each sample of axis 0, s is the quantile of
+// the absolute values, kept in [1, max_value]; numbers are clipped to [-s, s] and divided by s.
 template <class T>
 Tensor<T> dynamic_threshold(const Tensor<T>& x, double ratio, double max_value) {
     check(max_value >= 1, "dynamic thresholding: sample_max_value ", max_value, " is below 1");

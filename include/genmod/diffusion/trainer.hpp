@@ -34,8 +34,8 @@ struct TrainerOptions {
     Index accumulate = 1;  // parts that a batch is cut into, one after another, to save memory
 };
 
-// Trains network(x, t) or network(x, t, labels). All randomness is keyed by (seed, step, sample), so that a run that was
-// saved and loaded ends with the same bytes as one that was not interrupted.
+// Trains network(x, t) or network(x, t, labels). All randomness is keyed by (seed, step, sample), so that a run that
+// was saved and loaded ends with the same bytes as one that was not interrupted.
 template <class T, class Network>
 class Trainer {
 public:
@@ -86,8 +86,8 @@ public:
         nn::put_state(adam_, checkpoint, "adam.");
     }
 
-    // Gets them back. Throws Error(bad_file) when the checkpoint is of another model or damaged, Error(argument) when it
-    // was made with another seed.
+    // Gets them back. Throws Error(bad_file) when the checkpoint is of another model or damaged, Error(argument) when
+    // it was made with another seed.
     void load(io::Checkpoint& checkpoint) {
         const std::uint64_t seed = checkpoint.number("trainer.seed");
         check(seed == options_.seed, "Trainer: the checkpoint was made with seed ", seed, ", not ", options_.seed);

@@ -100,7 +100,10 @@ struct SmallUnet {
     bool learned_variance = false;  // twice the channels out
 };
 
+// Heads are as wide as divides `width`, up to 32 numbers; norms have 8 groups.
 inline UnetConfig small_unet(const SmallUnet& small) {
+    Index head = std::min<Index>(32, small.width);
+    while (head > 1 && small.width % head != 0) --head;
     UnetConfig config{.sample_size = {small.size},
                       .in_channels = small.channels,
                       .out_channels = small.learned_variance ? 2 * small.channels : small.channels,
@@ -109,7 +112,7 @@ inline UnetConfig small_unet(const SmallUnet& small) {
                       .block_out_channels = {},
                       .layers_per_block = small.layers,
                       .dropout = small.dropout,
-                      .attention_head_dim = 32,
+                      .attention_head_dim = std::max<Index>(1, head),
                       .norm_num_groups = 8};
     Index size = small.size;
     for (const Index mult : small.mults) {
@@ -217,8 +220,8 @@ io::Json to_json(const std::optional<Value>& value) {
 
 }  // namespace detail
 
-// Reads a config.json of diffusers' UNet2DModel; missing keys keep their defaults. Throws Error(bad_file) for a value of
-// the wrong kind, Error(argument) for one that is not supported.
+// Reads a config.json of diffusers' UNet2DModel; missing keys keep their defaults. Throws Error(bad_file) for a value
+// of the wrong kind, Error(argument) for one that is not supported.
 inline UnetConfigFile read_unet_config(const io::Config& file) {
     UnetConfigFile result;
     std::set<std::string, std::less<>> known;

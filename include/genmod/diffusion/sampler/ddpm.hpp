@@ -69,8 +69,8 @@ struct Ddpm {
         static void visit(auto& /*self*/, auto&& /*f*/) {}
     };
 
-    // predict(x, level) -> Prediction. Noise is drawn unless the network was told t = 0. Throws Error when the step does
-    // not go down, or a learned variance is asked of a network that has none.
+    // predict(x, level) -> Prediction. Noise is drawn unless the network was told t = 0. Throws Error when the step
+    // does not go down, or a learned variance is asked of a network that has none.
     template <class T, class Predict, class Noise>
     Tensor<T> step(const Predict& predict, const Tensor<T>& x, const NoiseLevel& from, const NoiseLevel& to,
                    State<T>& /*state*/, Noise& noise) const {
