@@ -77,8 +77,9 @@ ConvShape small_kernel(Random& random) {
 }
 
 std::string text(const ConvShape& s) {
-    return message("n ", s.n, ", ", s.height, "x", s.width, "x", s.in, " -> ", s.out_height, "x", s.out_width, "x", s.out,
-                   ", kernel ", s.kernel_h, "x", s.kernel_w, ", stride ", s.stride, ", pad ", s.pad_top, " ", s.pad_left);
+    return message("n ", s.n, ", ", s.height, "x", s.width, "x", s.in, " -> ", s.out_height, "x", s.out_width, "x",
+                   s.out, ", kernel ", s.kernel_h, "x", s.kernel_w, ", stride ", s.stride, ", pad ", s.pad_top, " ",
+                   s.pad_left);
 }
 
 // The largest error in units of eps * sum of absolute products. Winograd's errors follow the sums of a whole tile, so

@@ -98,7 +98,8 @@ double error(const Problem<T>& problem, const std::vector<T>& result) {
 }
 
 Index size(Random& random) {
-    return pick(random, {1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 14, 15, 16, 17, 27, 28, 29, 31, 32, 33, 48, 63, 64, 65, 70, 97});
+    return pick(random, {1,  2,  3,  4,  5,  7,  8,  9,  12, 13, 14, 15, 16,
+                         17, 27, 28, 29, 31, 32, 33, 48, 63, 64, 65, 70, 97});
 }
 
 }  // namespace

@@ -64,8 +64,8 @@ struct PhaseTaps {
           shift((phase + pad) / stride) {}
 };
 
-// The input pixels (stride * q + phase_h, stride * r + phase_w) get a convolution of dy with every stride-th tap, turned
-// around; no zero is multiplied.
+// The input pixels (stride * q + phase_h, stride * r + phase_w) get a convolution of dy with every stride-th tap,
+// turned around; no zero is multiplied.
 template <class T>
 void backward_input_phase(const ConvShape& shape, Index phase_h, Index phase_w, const T* dy, const T* weight, T* dx,
                           const Epilogue<T>& epilogue) {

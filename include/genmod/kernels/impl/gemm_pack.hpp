@@ -11,8 +11,8 @@
 
 namespace genmod::kernels::detail {
 
-// A grid of pixels [n, out_height, out_width] that look at an image [n, height, width, channels] through taps_h x taps_w
-// taps: pixel (y, x), tap (u, v) sees (y * stride - pad_top + u, x * stride - pad_left + v), zero outside.
+// A grid of pixels [n, out_height, out_width] that look at an image [n, height, width, channels] through taps_h x
+// taps_w taps: pixel (y, x), tap (u, v) sees (y * stride - pad_top + u, x * stride - pad_left + v), zero outside.
 struct Patches {
     Index height = 0, width = 0, channels = 0;
     Index out_height = 0, out_width = 0;

@@ -229,7 +229,8 @@ void winograd_convolve(Index n, const T* image, const Patches& grid, const Opera
                 const TileSource<T> from{
                     .b = transformed.data() + point * weight_plane + column * in, .b_k = step, .depth = in};
                 const TileTarget<T> to{.c = sums.data() + point * out_plane + column, .row_offset = row_offset};
-                multiply_panel(rows, last - first, columns - column <= simd::lanes<T> ? simd::lanes<T> : step, from, to);
+                const Index wide = columns - column <= simd::lanes<T> ? simd::lanes<T> : step;
+                multiply_panel(rows, last - first, wide, from, to);
             }
         winograd_transform_output(sums.data(), out_row, out_plane, grid, tiles, first, last, columns, c, epilogue);
     });

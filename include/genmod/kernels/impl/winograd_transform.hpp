@@ -1,5 +1,5 @@
-// The transformations of Winograd's F(4x4, 3x3) (Lavin and Gray 2016): y = A' [(G w G') . (B' d B)] A for tiles of 4 x 4
-// outputs, and their adjoints for the gradient of the weights. Each works on vectors of channels.
+// The transformations of Winograd's F(4x4, 3x3) (Lavin and Gray 2016): y = A' [(G w G') . (B' d B)] A for tiles of
+// 4 x 4 outputs, and their adjoints for the gradient of the weights. Each works on vectors of channels.
 #pragma once
 
 #include "genmod/core/types.hpp"

@@ -41,8 +41,8 @@ void winograd_gradient_vector(const T* from, Index y_step, Index x_step, Index h
 
 // Transformed output gradients of tiles first..last-1: to[point][tile][row].
 template <class T>
-void winograd_transform_gradient(const T* dy, const Patches& grid, Index columns, const WinogradTiles& tiles, Index first,
-                                 Index last, T* to, Index row, Index plane) {
+void winograd_transform_gradient(const T* dy, const Patches& grid, Index columns, const WinogradTiles& tiles,
+                                 Index first, Index last, T* to, Index row, Index plane) {
     constexpr Index outs = winograd_out, lanes = simd::lanes<T>;
     const Index whole = columns / lanes * lanes, y_step = grid.out_width * columns;
     for (Index tile = first; tile < last; ++tile) {
@@ -129,8 +129,8 @@ void winograd_finish_weights(const T* sums, Index parts, Index in, Index out, T*
     });
 }
 
-// How the sum over tiles is cut: small weights get sums for each of `parts` ranges of tiles, which are worked on side by
-// side in blocks; large ones, or few tiles, one sum, whose 36 points are worked on side by side.
+// How the sum over tiles is cut: small weights get sums for each of `parts` ranges of tiles, which are worked on side
+// by side in blocks; large ones, or few tiles, one sum, whose 36 points are worked on side by side.
 struct WinogradParts {
     Index parts, block;
 };
@@ -138,8 +138,8 @@ struct WinogradParts {
 template <class T>
 WinogradParts winograd_parts(Index tiles, Index in, Index out) {
     if (in * out <= 12800 && tiles >= 256) return {std::clamp<Index>(40960 / (in * out), 4, 8), 64};
-    const Index tile_size = winograd_points * (winograd_row<T>(in) + winograd_row<T>(out)) * static_cast<Index>(sizeof(T));
-    return {1, std::clamp<Index>((Index{16} << 20) / tile_size, 32, 4096)};
+    const Index numbers = winograd_points * (winograd_row<T>(in) + winograd_row<T>(out));
+    return {1, std::clamp<Index>((Index{16} << 20) / static_cast<Index>(sizeof(T)) / numbers, 32, 4096)};
 }
 
 template <class T>
