@@ -22,8 +22,8 @@ template <class T>
 void loss_backward(Loss loss, Index rows, Index n, const T* x, const T* y, const T* weights, T scale, T* dx,
                    Accumulate mode, bool to_target = false, T delta = 1);
 
-// loss [rows]: -sum_k q_k log(softmax(x)_k) for logits x [rows, classes], where q is 1 - smoothing at the row's label and
-// smoothing / classes everywhere besides.
+// loss [rows]: -sum_k q_k log(softmax(x)_k) for logits x [rows, classes], where q is 1 - smoothing at the row's label
+// and smoothing / classes everywhere besides.
 template <class T>
 void cross_entropy(Index rows, Index classes, const T* x, const Index* labels, T* loss, T smoothing = 0);
 

@@ -22,8 +22,8 @@ struct Taps {
 template <class T>
 Taps<T> nearest_taps(Index in, Index factor);
 
-// Linear interpolation between pixel centres: output i lies at (i + 1/2) in / out - 1/2, bounded to the input (PyTorch's
-// align_corners=False).
+// Linear interpolation between pixel centres: output i lies at (i + 1/2) in / out - 1/2, bounded to the input
+// (PyTorch's align_corners=False).
 template <class T>
 Taps<T> linear_taps(Index in, Index out);
 

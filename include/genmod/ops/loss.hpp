@@ -1,5 +1,5 @@
-// Losses, with PyTorch's meaning. The plain ones are means over all numbers, of shape []; those named per_sample are means
-// over all axes but the first, of shape [n]: for weights of one's own.
+// Losses, with PyTorch's meaning. The plain ones are means over all numbers, of shape []; those named per_sample are
+// means over all axes but the first, of shape [n]: for weights of one's own.
 #pragma once
 
 #include <algorithm>
@@ -86,8 +86,8 @@ struct CrossEntropyOptions {
     double label_smoothing = 0;  // 0..1: this part of the target is spread over all classes
 };
 
-// -log(softmax(x)) at the label of each row, for logits [..., classes] and one label for each row -> [...]. Throws Error
-// when the number of labels does not fit or a label is not in 0..classes-1.
+// -log(softmax(x)) at the label of each row, for logits [..., classes] and one label for each row -> [...]. Throws
+// Error when the number of labels does not fit or a label is not in 0..classes-1.
 template <class T>
 Var<T> cross_entropy_per_sample(const Var<T>& x, const Tensor<Index>& labels, CrossEntropyOptions options = {}) {
     check(x.rank() >= 1 && x.dim(-1) >= 1, "cross_entropy: logits of shape ", x.shape());

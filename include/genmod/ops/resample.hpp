@@ -89,8 +89,8 @@ Dual<T> subsample(const Dual<T>& x, Index stride) {
     return {subsample(x.value, stride), subsample(x.tangent, stride)};
 }
 
-// [n, h, w, c] -> [n, h / r, w / r, c r^2]: channel k r^2 + i r + j of the result is channel k of pixel (i, j) of a block
-// (PyTorch's pixel_unshuffle). Throws Error unless r divides h and w.
+// [n, h, w, c] -> [n, h / r, w / r, c r^2]: channel k r^2 + i r + j of the result is channel k of pixel (i, j) of a
+// block (PyTorch's pixel_unshuffle). Throws Error unless r divides h and w.
 template <class T>
 Var<T> space_to_depth(const Var<T>& x, Index r) {
     detail::check_picture(x, "space_to_depth");

@@ -1,5 +1,5 @@
-// Definitions of kernels/elementwise.hpp. Every function is chosen outside of the loop over numbers; the last numbers of
-// an array go through the same arithmetic in a padded batch.
+// Definitions of kernels/elementwise.hpp. Every function is chosen outside of the loop over numbers; the last numbers
+// of an array go through the same arithmetic in a padded batch.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 // Elementary functions on batches, with the same bits on every instruction set that has fused multiply-add: only
-// +, -, *, /, sqrt, fma, comparisons and bit operations. Errors stay below 2.5 units in the last place (exp, log: 1). Call them
-// with their namespace (simd::exp): xsimd has functions of the same names that differ between instruction sets.
+// +, -, *, /, sqrt, fma, comparisons and bit operations. Errors stay below 2.5 units in the last place (exp, log: 1).
+// Call them with their namespace (simd::exp): xsimd has functions of the same names that differ between instruction
+// sets.
 #pragma once
 
 #include <cstddef>
