@@ -67,14 +67,33 @@ CASES = {
         "up_block_types": ("UpBlock2D", "UpBlock2D"),
         "add_attention": False,
     },
+    "other_options": {
+        "sample_size": (8, 12),
+        "block_out_channels": (8, 8),
+        "down_block_types": ("AttnDownBlock2D", "AttnDownBlock2D"),
+        "up_block_types": ("UpBlock2D", "AttnUpBlock2D"),
+        "attention_head_dim": None,
+        "mid_block_scale_factor": 1.5,
+        "center_input_sample": True,
+        "class_embed_type": "timestep",
+        "downsample_padding": 0,
+        "time_embedding_dim": 20,
+    },
+    "without_middle": {
+        "sample_size": 4,
+        "block_out_channels": (4, 8),
+        "down_block_types": ("DownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "UpBlock2D"),
+        "mid_block_type": None,
+    },
 }
 
 
 def inputs(config, numbers, batch=2):
-    side = config["sample_size"]
-    x = numbers.normal(batch, config["in_channels"], side, side)
+    size = config["sample_size"]
+    x = numbers.normal(batch, config["in_channels"], *(size if isinstance(size, tuple) else (size, size)))
     t = numbers.below(1000, batch)
-    classes = config.get("num_class_embeds")
+    classes = 100 if "class_embed_type" in config else config.get("num_class_embeds")
     return x, t, None if classes is None else numbers.below(classes, batch)
 
 
