@@ -66,8 +66,8 @@ GradCheck check_grad(Function&& function, const std::vector<Tensor<double>>& inp
     return result;
 }
 
-// Checks the tangent rule of function(x): <u, J v> = <J' u, v> for random u and v, where function takes a Var or a Dual.
-// Then checks the gradient of J v with respect to x, that is the rules for gradients of gradients.
+// Checks the tangent rule of function(x): <u, J v> = <J' u, v> for random u and v, where function takes a Var or a
+// Dual. Then checks the gradient of J v with respect to x, that is the rules for gradients of gradients.
 template <class Function>
 GradCheck check_tangent(Function&& function, const Tensor<double>& input, double step = 1e-5) {
     Rng rng(11, Purpose::probe);
@@ -79,9 +79,9 @@ GradCheck check_tangent(Function&& function, const Tensor<double>& input, double
     GradCheck result;
     result.note(detail::dot(u, moved.tangent.value()), detail::dot(grad(y, {x}, u)[0], v), "tangent");
     for (Index k = 0; k < y.size(); ++k) result.note(moved.value.value()[k], y.value()[k], "value of the dual");
-    const GradCheck second = check_grad(
-        [&](const std::vector<Var<double>>& in) { return function(Dual<double>(in[0], in[1])).tangent; }, {input, v},
-        step);
+    const GradCheck second =
+        check_grad([&](const std::vector<Var<double>>& in) { return function(Dual<double>(in[0], in[1])).tangent; },
+                   {input, v}, step);
     if (second.error > result.error) result = second;
     return result;
 }

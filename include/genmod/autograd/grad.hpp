@@ -30,7 +30,8 @@ std::vector<Node<T>*> history(Node<T>* root) {
 template <class T>
 using GradSlots = std::unordered_map<Node<T>*, GradSlot<T>>;
 
-// Sends `dy` from the last of `nodes` back to the wanted slots; interior gradients are dropped as soon as they are used.
+// Sends `dy` from the last of `nodes` back to the wanted slots; interior gradients are dropped as soon as they are
+// used.
 template <class T>
 void propagate(const std::vector<Node<T>*>& nodes, GradSlots<T>& slots, const Tensor<T>& dy,
                const std::unordered_map<Node<T>*, bool>& kept) {
@@ -80,8 +81,8 @@ void backward(const Var<T>& loss) {
     backward(loss, Tensor<T>::full(loss.shape(), T(1)));
 }
 
-// The gradients of <dy, y> with respect to `inputs`, zeros where y does not depend on one. Touches nothing else, so that
-// threads may share a constant model, and computes only what leads to the inputs.
+// The gradients of <dy, y> with respect to `inputs`, zeros where y does not depend on one. Touches nothing else, so
+// that threads may share a constant model, and computes only what leads to the inputs.
 template <class T>
 std::vector<Tensor<T>> grad(const Var<T>& y, const std::vector<Var<T>>& inputs, const Tensor<T>& dy) {
     detail::check_output_grad(y, dy);

@@ -52,8 +52,8 @@ public:
     // The same value as a constant.
     Var detach() const { return Var(value_); }
 
-    // Records how this value was made. `backward` is called as backward(dy, sinks); sinks[i] belongs to inputs[i]. It may
-    // capture tensors, never Vars: a Var would keep its own node alive.
+    // Records how this value was made. `backward` is called as backward(dy, sinks); sinks[i] belongs to inputs[i]. It
+    // may capture tensors, never Vars: a Var would keep its own node alive.
     template <class Backward>
     void attach(const std::vector<Var>& inputs, Backward backward) {
         std::vector<std::shared_ptr<Node<T>>> nodes;

@@ -104,7 +104,8 @@ public:
 
 // One training step: without this scope every layer is in evaluation mode. It carries the random stream of dropout,
 // keyed by (seed, step, place in the network), and collects the statistics of normalisation layers, which take effect
-// at commit(). Recomputing a part of the network (gradient checkpointing) draws the same masks and counts nothing twice.
+// at commit(). Recomputing a part of the network (gradient checkpointing) draws the same masks and counts nothing
+// twice.
 class Training : detail::Scoped<Training*> {
 public:
     Training(std::uint64_t seed, std::uint64_t step) : Scoped(&Context::training, this), seed_(seed), step_(step) {}

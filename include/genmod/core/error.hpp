@@ -11,13 +11,13 @@ namespace genmod {
 
 // What went wrong. The value is the exit code that the examples return for it.
 enum class ErrorCode {
-    internal = 1,     // a bug of the library
-    argument = 2,     // a value, option or shape that does not fit
-    bad_file = 3,     // a file that is damaged, hostile or of an unsupported kind
-    memory = 4,       // out of memory, or over the caller's budget
-    io = 5,           // the system refused to read or write
-    non_finite = 6,   // NaN or infinity in a loss, gradient or picture
-    stopped = 130,    // the caller asked to stop
+    internal = 1,    // a bug of the library
+    argument = 2,    // a value, option or shape that does not fit
+    bad_file = 3,    // a file that is damaged, hostile or of an unsupported kind
+    memory = 4,      // out of memory, or over the caller's budget
+    io = 5,          // the system refused to read or write
+    non_finite = 6,  // NaN or infinity in a loss, gradient or picture
+    stopped = 130,   // the caller asked to stop
 };
 
 class Error : public std::runtime_error {
@@ -44,10 +44,10 @@ void append(std::string& text, Number part) {
 }
 
 template <class Part>
-    requires requires(const Part& part) { { to_string(part) } -> std::convertible_to<std::string>; }
-void append(std::string& text, const Part& part) {
-    text += to_string(part);
-}
+    requires requires(const Part& part) {
+        { to_string(part) } -> std::convertible_to<std::string>;
+    }
+void append(std::string& text, const Part& part) { text += to_string(part); }
 
 }  // namespace detail
 
