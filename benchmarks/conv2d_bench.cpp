@@ -14,9 +14,7 @@ using namespace genmod;
 
 namespace {
 
-double seconds() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // The best of some runs, in seconds: noise only slows.
 template <class Run>
@@ -34,8 +32,15 @@ double best(Run&& run) {
 }
 
 kernels::ConvShape square(Index n, Index side, Index in, Index out, Index kernel = 3, Index stride = 1) {
-    kernels::ConvShape shape{.n = n, .height = side, .width = side, .in = in, .out = out, .kernel_h = kernel,
-                             .kernel_w = kernel, .stride = stride, .pad_top = (kernel - 1) / 2,
+    kernels::ConvShape shape{.n = n,
+                             .height = side,
+                             .width = side,
+                             .in = in,
+                             .out = out,
+                             .kernel_h = kernel,
+                             .kernel_w = kernel,
+                             .stride = stride,
+                             .pad_top = (kernel - 1) / 2,
                              .pad_left = (kernel - 1) / 2};
     shape.out_height = shape.out_width = (side + 2 * shape.pad_top - kernel) / stride + 1;
     return shape;
@@ -65,12 +70,13 @@ int main(int argc, char** argv) {
     const Threads scope(argc > 1 ? std::atoi(argv[1]) : thread_count());
     std::printf("%d threads, ms and GFLOP/s of direct convolution\n", thread_count());
     const kernels::ConvShape shapes[] = {
-        square(64, 28, 32, 32),   square(64, 14, 64, 64),   square(64, 7, 128, 128),  square(64, 7, 256, 128),
-        square(64, 7, 192, 128),  square(64, 14, 192, 64),  square(64, 14, 96, 64),   square(64, 28, 96, 32),
-        square(64, 28, 64, 32),   square(64, 28, 1, 32),    square(64, 28, 32, 1),    square(64, 28, 32, 64, 3, 2),
-        square(64, 14, 64, 64, 3, 2), square(64, 28, 64, 32, 1), square(64, 7, 256, 128, 1),
-        square(128, 28, 32, 64, 4, 2), square(1, 64, 320, 320), square(2, 32, 640, 640), square(2, 16, 1280, 1280),
-        square(1, 8, 1280, 1280), square(1, 64, 960, 320),  square(1, 128, 256, 256), square(1, 64, 320, 4),
-        square(1, 64, 4, 320)};
+        square(64, 28, 32, 32),        square(64, 14, 64, 64),    square(64, 7, 128, 128),
+        square(64, 7, 256, 128),       square(64, 7, 192, 128),   square(64, 14, 192, 64),
+        square(64, 14, 96, 64),        square(64, 28, 96, 32),    square(64, 28, 64, 32),
+        square(64, 28, 1, 32),         square(64, 28, 32, 1),     square(64, 28, 32, 64, 3, 2),
+        square(64, 14, 64, 64, 3, 2),  square(64, 28, 64, 32, 1), square(64, 7, 256, 128, 1),
+        square(128, 28, 32, 64, 4, 2), square(1, 64, 320, 320),   square(2, 32, 640, 640),
+        square(2, 16, 1280, 1280),     square(1, 8, 1280, 1280),  square(1, 64, 960, 320),
+        square(1, 128, 256, 256),      square(1, 64, 320, 4),     square(1, 64, 4, 320)};
     for (const kernels::ConvShape& shape : shapes) measure(shape, rng);
 }

@@ -17,9 +17,7 @@ using namespace genmod;
 
 namespace {
 
-double seconds() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // The best of some runs, in seconds: noise only slows.
 template <class Run>
@@ -55,7 +53,7 @@ double peak() {
     });
     float kept[simd::lanes<float>];
     simd::store<float>(kept, total);
-    std::printf("(%g) ", static_cast<double>(kept[0]));   // so that the loop is not thrown away
+    std::printf("(%g) ", static_cast<double>(kept[0]));  // so that the loop is not thrown away
     return 2.0 * chains * rounds * static_cast<double>(simd::lanes<float>) / time / 1e9;
 }
 
@@ -88,12 +86,12 @@ int main(int argc, char** argv) {
     if (thread_counts.empty()) thread_counts = {1, thread_count()};
     const double core_peak = peak();
     std::printf("one core: %.1f GFLOP/s of multiply-adds on registers\n", core_peak);
-    const Sizes shapes[] = {{64, 64, 64, false},      {256, 256, 256, false},  {512, 512, 512, false},
+    const Sizes shapes[] = {{64, 64, 64, false},       {256, 256, 256, false},    {512, 512, 512, false},
                             {1024, 1024, 1024, false}, {2048, 2048, 2048, false}, {4096, 320, 320, true},
-                            {4096, 320, 2880, true},   {1024, 640, 5760, true},  {256, 1280, 11520, true},
-                            {64, 1280, 1280, true},    {256, 128, 1152, true},   {1, 1280, 1280, true},
-                            {2, 1280, 1280, true},     {8, 1280, 1280, true},    {1, 1280, 1280, false},
-                            {64, 256, 128, true},      {512, 128, 2, true},      {512, 4, 128, true}};
+                            {4096, 320, 2880, true},   {1024, 640, 5760, true},   {256, 1280, 11520, true},
+                            {64, 1280, 1280, true},    {256, 128, 1152, true},    {1, 1280, 1280, true},
+                            {2, 1280, 1280, true},     {8, 1280, 1280, true},     {1, 1280, 1280, false},
+                            {64, 256, 128, true},      {512, 128, 2, true},       {512, 4, 128, true}};
     for (const int threads : thread_counts)
         for (const Sizes& shape : shapes) measure(shape, threads, core_peak, rng);
 }

@@ -20,7 +20,6 @@ package_is_here() {
         libcli11-dev) header_is_here CLI/CLI.hpp ;;
         libpng-dev) header_is_here png.h ;;
         zlib1g-dev) header_is_here zlib.h ;;
-        libbenchmark-dev) header_is_here benchmark/benchmark.h ;;
         dataset-fashion-mnist) ls /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ;;
         libclang-rt-dev) echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
             clang++ -fsanitize=fuzzer -x c++ - -o /dev/null ;;
@@ -73,6 +72,6 @@ install_packages_if_offered() {
 # What building needs at all, and what the tests, the examples and the second compiler add.
 packages_build="g++ cmake ninja-build pkg-config libeigen3-dev libxsimd-dev libstb-dev nlohmann-json3-dev libpng-dev zlib1g-dev"
 packages_examples="libcli11-dev dataset-fashion-mnist"
-packages_tests="catch2 libbenchmark-dev"
+packages_tests="catch2"
 packages_all="clang libomp-dev ccache"
 packages_fuzz="libclang-rt-dev"

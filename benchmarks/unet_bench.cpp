@@ -1,0 +1,62 @@
+// The U-Net of torch_unet.py in genmod: same shapes, same threads. Prints best and median seconds.
+//
+// Run: OMP_PROC_BIND=true OMP_PLACES=cores unet_bench [threads]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+#include "genmod/core/build_info.hpp"
+#include "genmod/diffusion/denoiser.hpp"
+#include "genmod/diffusion/level.hpp"
+#include "genmod/diffusion/sample.hpp"
+#include "genmod/diffusion/sampler/ddim.hpp"
+#include "genmod/diffusion/trainer.hpp"
+#include "genmod/diffusion/unet.hpp"
+
+using namespace genmod;
+
+namespace {
+
+template <class Work>
+void timed(const char* name, int repeats, Work&& work) {
+    work();
+    std::vector<double> seconds;
+    for (int k = 0; k < repeats; ++k) {
+        const auto start = std::chrono::steady_clock::now();
+        work();
+        seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    std::sort(seconds.begin(), seconds.end());
+    std::printf("%s: best %.3f s, median %.3f s\n", name, seconds.front(), seconds[seconds.size() / 2]);
+    std::fflush(stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const Threads threads(argc > 1 ? std::atoi(argv[1]) : 2);
+    Rng rng(0);
+    const diffusion::Schedule schedule;
+    diffusion::Trainer<float, diffusion::Unet<float>> trainer(
+        diffusion::Unet<float>(
+            {.size = 28, .channels = 1, .width = 32, .mults = {1, 2, 4}, .layers = 2, .attention = {7}}, rng),
+        schedule, {.adam = {.lr = 2e-4}});
+    const Tensor<float> images = rng.uniforms<float>({64, 28, 28, 1}, -1, 1);
+    std::printf("%s, %lld parameters\n", build_info().c_str(), static_cast<long long>(nn::count(trainer.network())));
+
+    timed("training step, batch 64", 7, [&] { trainer.step(images); });
+    const auto& network = trainer.average();
+    timed("forward, batch 64", 7, [&] {
+        const NoGrad off;
+        network(Var<float>(images), Tensor<float>::full({64}, 500));
+    });
+    const auto predict =
+        diffusion::denoiser([&](const Tensor<float>& x, const Tensor<float>& t) { return network(Var<float>(x), t); });
+    timed("DDIM 50 steps, 64 images", 2, [&] {
+        diffusion::sample(predict, diffusion::Ddim{}, diffusion::ddim_levels(schedule, 50),
+                          {.shape = {64, 28, 28, 1}, .seed = 1});
+    });
+}
