@@ -5,8 +5,8 @@
 
 namespace genmod::kernels {
 
-// The eigenvalues of a symmetric matrix a [n, n], ascending, and its eigenvectors as rows of `vectors` [n, n]:
-// a = vectors^T diag(values) vectors. Overwrites a. Null vectors are not computed. Returns false when the iteration does
+// The eigenvalues of a symmetric matrix a [n, n], ascending, and its eigenvectors as rows of `vectors` [n, n]: a =
+// vectors^T diag(values) vectors. Overwrites a. Null vectors are not computed. Returns false when the iteration does
 // not end, as with NaN.
 template <class T>
 bool symmetric_eigen(Index n, T* a, T* values, T* vectors);
