@@ -10,7 +10,7 @@ out=build/determinism
 mkdir -p $out
 rm -f $out/*.txt
 
-flags="-std=c++20 -O2 -fopenmp -ffp-contract=off -Iinclude -Itests"
+flags="-std=c++20 -O2 -fopenmp -ffp-contract=off -Iinclude -I."
 for folder in /usr/include/eigen3 /usr/include/stb /usr/local/include/eigen3 /usr/local/include/stb; do
     [ ! -d $folder ] || flags="$flags -isystem $folder"
 done
