@@ -43,8 +43,8 @@ TEST_CASE("sums over the middle axis agree with plain sums") {
     Rng rng(1);
     for (int trial = 0; trial < 150; ++trial) {
         const bool tall = trial % 10 == 0;
-        const Index outer = pick(rng, 1, 4), inner = pick(rng, 1, trial % 3 == 0 ? 150 : 18);
-        const Index reduced = tall ? pick(rng, 4000, 20000) : pick(rng, 0, 600);
+        const Index outer = pick(rng, 1, 4), inner = pick(rng, 1, trial % 3 == 0 && !tall ? 150 : 18);
+        const Index reduced = tall ? pick(rng, 4000, 10000) : pick(rng, 0, 600);
         const auto x = rng.normals<float>({outer, reduced, inner});
         const auto start = rng.normals<float>({outer, inner});
         Tensor<float> y({outer, inner}), added = start.clone();
@@ -75,7 +75,7 @@ TEST_CASE("a maximum over NaN is NaN") {
 }
 
 TEST_CASE("long sums keep their accuracy") {
-    const Index n = 5'000'000;
+    const Index n = 2'000'000;
     const auto x = Rng(3).uniforms<float>({n});
     double expected = 0, squares = 0;
     for (const float value : x) {

@@ -34,9 +34,9 @@ template <class T>
 std::vector<T> inputs(double bound) {
     std::vector<T> x;
     Rng rng(5);
-    const auto u = rng.uniforms<double>({200000});
-    for (Index k = 0; k < 100000; ++k) x.push_back(static_cast<T>((2 * u[k] - 1) * bound));
-    for (Index k = 100000; k < 200000; ++k) {
+    const auto u = rng.uniforms<double>({80000});
+    for (Index k = 0; k < 40000; ++k) x.push_back(static_cast<T>((2 * u[k] - 1) * bound));
+    for (Index k = 40000; k < 80000; ++k) {
         const double magnitude = std::exp2(std::log2(bound) - 40 * u[k]);
         x.push_back(static_cast<T>(k % 2 == 0 ? magnitude : -magnitude));
     }
