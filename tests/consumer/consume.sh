@@ -43,17 +43,17 @@ case $how in
         ;;
     one_line)
         line=$(sed -n 's/^ *\(g++ -std=c++20 .*\)$/\1/p' "$source/README.md" 2>/dev/null | head -n 1)
-        if [ -z "$line" ]; then
-            line="g++ -std=c++20 -O2 -march=native -fopenmp -ffp-contract=off -I include -I /usr/include/eigen3"
-            line="$line -I /usr/include/stb program.cpp -o program"
-            echo "the README has no such line; taking"
-        fi
+        [ -n "$line" ] || { echo "the README has no such line"; exit 1; }
         echo "$line"
         ln -s "$source/include" "$scratch/include"
         cp "$source/tests/consumer/program.cpp" "$scratch"
         cd "$scratch"
         sh -c "$line"
         ./program
+        # The program that the README shows compiles too.
+        sed -n '/^```cpp$/,/^```$/p' "$source/README.md" | sed '/^```/d' >shown.cpp
+        [ -s shown.cpp ]
+        sh -c "$(echo "$line" | sed 's/program.cpp -o program/-fsyntax-only shown.cpp/')"
         ;;
     *)
         echo "consume.sh: unknown way: $how" >&2

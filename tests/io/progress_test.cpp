@@ -33,6 +33,7 @@ std::size_t lines(const std::string& text) {
 TEST_CASE("the line tells step, share, rate and time left") {
     CHECK(io::detail::progress_text("a", 12, 50, 6) == "a: 12/50 (24 %), 2.0 steps/s, 0:19 left");
     CHECK(io::detail::progress_text("a", 50, 50, 100) == "a: 50/50 (100 %), 2.0 s/step, 1:40 in all");
+    CHECK(io::detail::progress_text("a", 12, 50, 1, 10) == "a: 12/50 (24 %), 2.0 steps/s, 0:19 left");
     CHECK(io::detail::progress_text("a", 1, 3601, 1) == "a: 1/3601 (0 %), 1.0 steps/s, 1:00:00 left");
     CHECK(io::detail::progress_text("a", 0, 0, 0) == "a: 0/0 (100 %), 0.0 steps/s, 0:00 in all");
 }

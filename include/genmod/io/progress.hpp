@@ -28,8 +28,9 @@ inline std::string clock_text(double seconds) {
 }
 
 // "sampling: 12/50 (24 %), 3.4 steps/s, 0:11 left", or "..., 0:15 in all" at the end.
-inline std::string progress_text(const std::string& label, Index step, Index total, double seconds) {
-    const double rate = seconds > 0 ? static_cast<double>(step) / seconds : 0;
+// The first `before` steps were done earlier and count in the share only.
+inline std::string progress_text(const std::string& label, Index step, Index total, double seconds, Index before = 0) {
+    const double rate = seconds > 0 ? static_cast<double>(step - before) / seconds : 0;
     std::array<char, 64> speed{};
     if (rate >= 1 || rate <= 0)
         std::snprintf(speed.data(), speed.size(), "%.1f steps/s", rate);
@@ -44,7 +45,8 @@ inline std::string progress_text(const std::string& label, Index step, Index tot
 
 }  // namespace detail
 
-// Call it after each step: progress(step, total) with step in 1..total; step 1 again begins anew. On a terminal it
+// Call it after each step: progress(step, total) with step in 1..total; a smaller step again begins anew, and a first
+// step over 1 means that the ones before were done earlier. On a terminal it
 // rewrites one line of standard error at most ten times a second; elsewhere it writes a line each tenth of the way.
 // No colours, with or without NO_COLOR.
 class Progress {
@@ -57,8 +59,9 @@ public:
 
     void operator()(Index step, Index total) {
         const auto now = Clock::now();
-        if (step <= last_step_) {
+        if (step <= last_step_ || last_step_ == 0) {
             start_ = last_time_;
+            before_ = step - 1;
             tenth_ = 0;
         }
         last_step_ = step;
@@ -68,7 +71,7 @@ public:
         if (!due && step != total) return;
         shown_ = now;
         tenth_ = tenth;
-        show(detail::progress_text(label_, step, total, std::chrono::duration<double>(now - start_).count()),
+        show(detail::progress_text(label_, step, total, std::chrono::duration<double>(now - start_).count(), before_),
              step >= total);
     }
 
@@ -88,7 +91,7 @@ private:
     std::FILE* out_;
     bool terminal_;
     Clock::time_point start_ = Clock::now(), last_time_ = start_, shown_{};
-    Index last_step_ = 0, tenth_ = 0;
+    Index last_step_ = 0, before_ = 0, tenth_ = 0;
     std::size_t shown_length_ = 0;
 };
 

@@ -1,0 +1,90 @@
+// Pictures of chosen classes from a trained diffusion model.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "examples/support/model_file.hpp"
+#include "genmod/core/error.hpp"
+#include "genmod/core/tensor.hpp"
+#include "genmod/diffusion/denoiser.hpp"
+#include "genmod/diffusion/guidance.hpp"
+#include "genmod/diffusion/level.hpp"
+#include "genmod/diffusion/sample.hpp"
+#include "genmod/diffusion/sampler/ddim.hpp"
+#include "genmod/diffusion/sampler/ddpm.hpp"
+
+namespace examples {
+
+using genmod::Tensor;
+
+// What works well for the model that is shipped.
+inline constexpr double default_guidance = 2.0;
+
+struct DrawOptions {
+    std::string sampler = "ddim";  // or "ddpm"
+    Index steps = 50;
+    double cfg_scale = default_guidance;  // 1: no guidance; 0: no class at all
+    double cfg_rescale = 0;
+    double eta = 0;  // of ddim
+    genmod::diffusion::Spacing spacing = genmod::diffusion::Spacing::trailing;
+    Index batch = 64;  // pictures in the network at a time; does not change them
+};
+
+namespace detail {
+
+template <class Callback>
+Tensor<float> draw_batch(const ModelConfig& config, const genmod::diffusion::Unet<float>& network,
+                         const std::vector<Index>& labels, std::uint64_t seed, const DrawOptions& options,
+                         Callback&& callback) {
+    namespace diffusion = genmod::diffusion;
+    const diffusion::Schedule schedule(config.schedule);
+    const auto ask = [&network](const Tensor<float>& x, const Tensor<float>& t, const std::vector<Index>& classes) {
+        return network(genmod::Var<float>(x), t, classes).value();
+    };
+    const auto predict = diffusion::denoiser(
+        diffusion::classifier_free(
+            ask, labels,
+            {.weight = options.cfg_scale, .rescale = options.cfg_rescale, .null_class = config.null_class()}),
+        {.prediction_type = config.prediction_type});
+    const Index size = config.size();
+    const diffusion::SampleOptions<float> start{
+        .shape = {static_cast<Index>(labels.size()), size, size, config.unet.in_channels}, .seed = seed};
+    const diffusion::SpacingOptions spacing{.timestep_spacing = options.spacing};
+    if (options.sampler == "ddim")
+        return diffusion::sample(predict, diffusion::Ddim{.eta = options.eta},
+                                 diffusion::ddim_levels(schedule, options.steps, {.spacing = spacing}), start,
+                                 callback);
+    if (options.sampler == "ddpm")
+        return diffusion::sample(predict, diffusion::Ddpm{}, diffusion::ddpm_levels(schedule, options.steps, spacing),
+                                 start, callback);
+    genmod::fail(genmod::ErrorCode::argument, "unknown sampling method \"", options.sampler,
+                 "\"; known are ddim, ddpm");
+}
+
+}  // namespace detail
+
+// One picture for each label, [labels, h, w, c] in [-1, 1]; picture k has seed + k. `callback(step, total)` or
+// callback(SampleStep&) is called after each step of each batch.
+template <class Callback>
+Tensor<float> draw(const ModelConfig& config, const genmod::diffusion::Unet<float>& network,
+                   const std::vector<Index>& labels, std::uint64_t seed, const DrawOptions& options,
+                   Callback&& callback) {
+    const auto count = static_cast<Index>(labels.size());
+    const Index size = config.size();
+    Tensor<float> pictures({count, size, size, config.unet.in_channels});
+    const Index numbers = pictures.size() / std::max<Index>(1, count);
+    for (Index first = 0; first < count; first += options.batch) {
+        const Index last = std::min(count, first + options.batch);
+        const std::vector<Index> own(labels.begin() + first, labels.begin() + last);
+        const Tensor<float> part =
+            detail::draw_batch(config, network, own, seed + static_cast<std::uint64_t>(first), options, callback);
+        std::copy(part.begin(), part.end(), pictures.data() + first * numbers);
+    }
+    return pictures;
+}
+
+}  // namespace examples
