@@ -23,9 +23,7 @@ namespace {
 
 using Random = std::mt19937;
 
-Index pick(Random& random, std::initializer_list<Index> from) {
-    return from.begin()[random() % from.size()];
-}
+Index pick(Random& random, std::initializer_list<Index> from) { return from.begin()[random() % from.size()]; }
 
 template <class T>
 std::vector<T> numbers(Random& random, Index count) {
@@ -192,8 +190,16 @@ TEST_CASE("convolutions of larger shapes agree with the definition") {
         shape.out = out;
         Problem<float>(random, with_output(shape, 1, 1), 15).check(64, winograd_share);
     }
-    ConvShape strided{.n = 2, .height = 16, .width = 16, .in = 64, .out = 32, .kernel_h = 4, .kernel_w = 4, .stride = 2,
-                      .pad_top = 1, .pad_left = 1};
+    ConvShape strided{.n = 2,
+                      .height = 16,
+                      .width = 16,
+                      .in = 64,
+                      .out = 32,
+                      .kernel_h = 4,
+                      .kernel_w = 4,
+                      .stride = 2,
+                      .pad_top = 1,
+                      .pad_left = 1};
     Problem<float>(random, with_output(strided, 1, 1), 5).check(16);
 }
 

@@ -20,9 +20,7 @@ namespace {
 
 using Random = std::mt19937;
 
-Index pick(Random& random, std::initializer_list<Index> from) {
-    return from.begin()[random() % from.size()];
-}
+Index pick(Random& random, std::initializer_list<Index> from) { return from.begin()[random() % from.size()]; }
 
 template <class T>
 std::vector<T> numbers(Random& random, Index count) {
@@ -98,8 +96,8 @@ double error(const Problem<T>& problem, const std::vector<T>& result) {
 }
 
 Index size(Random& random) {
-    return pick(random, {1,  2,  3,  4,  5,  7,  8,  9,  12, 13, 14, 15, 16,
-                         17, 27, 28, 29, 31, 32, 33, 48, 63, 64, 65, 70, 97});
+    return pick(random,
+                {1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 14, 15, 16, 17, 27, 28, 29, 31, 32, 33, 48, 63, 64, 65, 70, 97});
 }
 
 }  // namespace

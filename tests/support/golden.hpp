@@ -15,8 +15,8 @@
 
 namespace genmod::test {
 
-// PyTorch's [n, c, h, w] as [n, h, w, c], and with it its weights [out, in, kh, kw] as [out, kh, kw, in]. Tensors that do
-// not have four axes stay as they are.
+// PyTorch's [n, c, h, w] as [n, h, w, c], and with it its weights [out, in, kh, kw] as [out, kh, kw, in]. Tensors that
+// do not have four axes stay as they are.
 template <class T>
 Tensor<T> channels_last(const Tensor<T>& x) {
     if (x.rank() != 4) return x;
@@ -92,7 +92,8 @@ public:
         return {numbers.begin(), numbers.end()};
     }
 
-    // Requires agreement within tolerance * the scale that lies beside `key` in the file, or else its largest magnitude.
+    // Requires agreement within tolerance * the scale that lies beside `key` in the file, or else its largest
+    // magnitude.
     template <class T>
     void require_close(const std::string& key, const Tensor<T>& found, double tolerance) const {
         const Tensor<double> expected = read<double>(key);

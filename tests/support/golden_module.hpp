@@ -22,8 +22,9 @@ inline double largest(const Golden& golden, const std::string& prefix) {
     return result;
 }
 
-// Compares the gradients of <dy, y> with d<input> and grads/<key>, all below `prefix`, each within tolerance * its largest
-// magnitude. Those that should be next to nothing (a key's bias changes no softmax) may be 1 % of the largest of all.
+// Compares the gradients of <dy, y> with d<input> and grads/<key>, all below `prefix`, each within tolerance * its
+// largest magnitude. Those that should be next to nothing (a key's bias changes no softmax) may be 1 % of the largest
+// of all.
 template <class T, class Module>
 void check_gradients(const Golden& golden, const std::string& prefix, const Module& module, const Var<T>& y,
                      const std::vector<std::string>& names, const std::vector<Var<T>>& inputs, double tolerance) {

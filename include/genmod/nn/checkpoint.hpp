@@ -11,8 +11,8 @@
 
 namespace genmod::nn {
 
-// module(inputs...) with the same value and gradients, but what lies between inputs and result is forgotten and computed
-// again on the way back. The module must live until then.
+// module(inputs...) with the same value and gradients, but what lies between inputs and result is forgotten and
+// computed again on the way back. The module must live until then.
 template <class T, class Model, class... Inputs>
 Var<T> checkpoint(const Model& module, const Var<T>& first, const Inputs&... others) {
     return genmod::checkpoint<T>(

@@ -181,8 +181,8 @@ Model clone(const Model& model) {
     return copy;
 }
 
-// Calls f(key, to_leaf, from_leaf) for the leaves of two modules. Throws Error before the first call when they differ in
-// keys, types or shapes.
+// Calls f(key, to_leaf, from_leaf) for the leaves of two modules. Throws Error before the first call when they differ
+// in keys, types or shapes.
 template <class To, class From, class F>
 void for_each_pair(To& to, const From& from, F&& f) {
     std::vector<std::pair<std::string, std::any>> sources;
@@ -203,8 +203,8 @@ void for_each_pair(To& to, const From& from, F&& f) {
     for_each_leaf(to, [&](const std::string& key, auto& leaf) { f(key, leaf, source(key, leaf)); });
 }
 
-// Overwrites the numbers of `to` with those of `from`. Throws Error when keys, types or shapes differ; `to` is unchanged
-// then.
+// Overwrites the numbers of `to` with those of `from`. Throws Error when keys, types or shapes differ; `to` is
+// unchanged then.
 template <class To, class From>
 void copy(const From& from, To& to) {
     for_each_pair(to, from, []<class Leaf>(const std::string&, Leaf& target, const Leaf& source) {

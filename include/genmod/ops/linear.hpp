@@ -82,8 +82,8 @@ void multiply(Index batch, const MatrixBatch<T>& a, const MatrixBatch<T>& b, T* 
 
 }  // namespace detail
 
-// a [..., m, k] times b [..., k, n] -> [..., m, n], for each of the leading axes, which must be equal. Throws Error when
-// they do not fit.
+// a [..., m, k] times b [..., k, n] -> [..., m, n], for each of the leading axes, which must be equal. Throws Error
+// when they do not fit.
 template <class T>
 Var<T> matmul(const Var<T>& a, const Var<T>& b, MatmulOptions options = {}) {
     check(a.rank() >= 2 && a.rank() == b.rank(), "matmul: a ", a.shape(), " does not fit b ", b.shape());

@@ -40,7 +40,8 @@ class Adam : public nn::Module {
 public:
     AdamOptions options;
 
-    // Takes the trained leaves of a model, whose numbers it will change. Throws Error when the options are out of range.
+    // Takes the trained leaves of a model, whose numbers it will change. Throws Error when the options are out of
+    // range.
     template <class Model>
     explicit Adam(const Model& model, AdamOptions o = {}) : options(o) {
         check(o.lr >= 0 && o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1 && o.eps >= 0 &&

@@ -38,7 +38,8 @@ struct LinearLr {
     }
 };
 
-// Rises from 0 in `warmup` steps, then follows `cycles` periods of a cosine until step `total`; half a period ends at 0.
+// Rises from 0 in `warmup` steps, then follows `cycles` periods of a cosine until step `total`; half a period ends at
+// 0.
 struct CosineLr {
     Index warmup = 0;
     Index total = 1;

@@ -25,7 +25,8 @@ class Sgd : public nn::Module {
 public:
     SgdOptions options;
 
-    // Takes the trained leaves of a model, whose numbers it will change. Throws Error when the options are out of range.
+    // Takes the trained leaves of a model, whose numbers it will change. Throws Error when the options are out of
+    // range.
     template <class Model>
     explicit Sgd(const Model& model, SgdOptions o = {}) : options(o) {
         check(o.lr >= 0 && o.momentum >= 0 && o.weight_decay >= 0 && (!o.nesterov || o.momentum > 0),

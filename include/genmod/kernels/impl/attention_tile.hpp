@@ -1,5 +1,5 @@
-// The pieces of tiled attention. Queries lie side by side in vectors, so that maxima and sums over keys go from register
-// to register and each query's result is one chain over ascending keys, whatever the vector width.
+// The pieces of tiled attention. Queries lie side by side in vectors, so that maxima and sums over keys go from
+// register to register and each query's result is one chain over ascending keys, whatever the vector width.
 #pragma once
 
 #include <algorithm>
@@ -21,8 +21,8 @@ inline constexpr Index key_block =
 template <class T>
 inline constexpr Index query_tile = tile_cols<T>;
 
-// c [rows, columns] = a * b, continuing the sums in c when `go_on`; a(i, k) = a[i * a_row + k * a_k]. Whole vectors of b
-// and c are read and written, at most query_tile - 1 numbers beyond the last column.
+// c [rows, columns] = a * b, continuing the sums in c when `go_on`; a(i, k) = a[i * a_row + k * a_k]. Whole vectors of
+// b and c are read and written, at most query_tile - 1 numbers beyond the last column.
 template <class T>
 void multiply_small(const T* a, Index a_row, Index a_k, Index rows, const T* b, Index b_step, Index columns,
                     Index depth, T* c, Index c_step, bool go_on) {

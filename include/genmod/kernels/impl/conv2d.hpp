@@ -21,9 +21,15 @@ inline bool is_pointwise(const Patches& grid) {
 }
 
 inline Patches forward_patches(const ConvShape& shape) {
-    return {.height = shape.height,         .width = shape.width,         .channels = shape.in,
-            .out_height = shape.out_height, .out_width = shape.out_width, .stride = shape.stride,
-            .pad_top = shape.pad_top,       .pad_left = shape.pad_left,   .taps_h = shape.kernel_h,
+    return {.height = shape.height,
+            .width = shape.width,
+            .channels = shape.in,
+            .out_height = shape.out_height,
+            .out_width = shape.out_width,
+            .stride = shape.stride,
+            .pad_top = shape.pad_top,
+            .pad_left = shape.pad_left,
+            .taps_h = shape.kernel_h,
             .taps_w = shape.kernel_w};
 }
 

@@ -14,10 +14,10 @@
 
 namespace genmod::kernels::detail {
 
-inline constexpr Index m_block = 168;             // rows of a packed block: a multiple of 14 and of 6
-inline constexpr Index n_block = 512;             // columns that share a packed block of a
-inline constexpr Index serial_work = 1 << 20;     // products below this many multiply-adds wake no thread
-inline constexpr Index tile_work = 1 << 21;       // the least work of a parallel tile
+inline constexpr Index m_block = 168;          // rows of a packed block: a multiple of 14 and of 6
+inline constexpr Index n_block = 512;          // columns that share a packed block of a
+inline constexpr Index serial_work = 1 << 20;  // products below this many multiply-adds wake no thread
+inline constexpr Index tile_work = 1 << 21;    // the least work of a parallel tile
 inline constexpr Index tiles_wanted = 32;
 
 // Where row m = (sample, y, x) of c lies.
@@ -179,7 +179,7 @@ inline Tiling cut(Index m, Index n, Index k, Index rows, Index cols) {
     return tiling;
 }
 
-inline constexpr Index narrow = 6;   // products with at most this many columns run along the rows of c instead
+inline constexpr Index narrow = 6;  // products with at most this many columns run along the rows of c instead
 
 // The finished sums of `cols` rows of c from first on, of which sums holds the transpose, tile_cols numbers a row.
 template <class T>

@@ -21,7 +21,7 @@ inline constexpr Index k_block = 384;
 template <class T>
 inline Index tile_height(Index rows) {
     if (rows >= tile_rows<T>) return tile_rows<T>;
-    if (tile_rows<T> > 8 && rows >= 8) return 8;
+    if (tile_rows < T >> 8 && rows >= 8) return 8;
     return rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
 }
 
@@ -131,7 +131,7 @@ inline void multiply_rows(Index rows, const TileSource<T>& from, const TileTarge
         case 4: return multiply_tile<T, 4, Vectors>(from, to);
         default: break;
     }
-    if constexpr (tile_rows<T> > 8)
+    if constexpr (tile_rows < T >> 8)
         if (rows == 8) return multiply_tile<T, 8, Vectors>(from, to);
     multiply_tile<T, static_cast<int>(tile_rows<T>), Vectors>(from, to);
 }

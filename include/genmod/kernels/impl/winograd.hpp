@@ -76,7 +76,8 @@ void winograd_transform_input(const T* image, const Patches& grid, const Winogra
         const Index corner = (tiles.sample(tile) * grid.height + top) * grid.width + left;
         const Index next = std::min(tile + 1, tiles.count - 1);
         const Index ahead = ((tiles.sample(next) * grid.height + tiles.y(next) - grid.pad_top) * grid.width +
-                             tiles.x(next) - grid.pad_left - corner) * channels;
+                             tiles.x(next) - grid.pad_left - corner) *
+                            channels;
         const T* rows[side];
         bool inside[side];
         for (Index u = 0; u < side; ++u) {

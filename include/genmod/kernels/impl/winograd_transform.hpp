@@ -8,9 +8,9 @@
 
 namespace genmod::kernels::detail {
 
-inline constexpr Index winograd_out = 4;                                 // outputs of a tile along an axis
-inline constexpr Index winograd_in = 6;                                  // inputs it sees
-inline constexpr Index winograd_points = winograd_in * winograd_in;      // products that replace 9 * 16
+inline constexpr Index winograd_out = 4;                             // outputs of a tile along an axis
+inline constexpr Index winograd_in = 6;                              // inputs it sees
+inline constexpr Index winograd_points = winograd_in * winograd_in;  // products that replace 9 * 16
 
 // B' d: six inputs along an axis, `step` apart.
 template <class T>
