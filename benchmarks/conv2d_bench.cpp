@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "genmod/core/context.hpp"
+#include "genmod/core/parallel.hpp"
 #include "genmod/core/rng.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/kernels/conv2d.hpp"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "genmod/core/context.hpp"
+#include "genmod/core/parallel.hpp"
 #include "genmod/core/rng.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/kernels/gemm.hpp"
