@@ -155,6 +155,7 @@ LoadReport compare(const Model& model, const io::Safetensors& file, const LoadOp
 
 // Overwrites the model's numbers with the file's. Throws Error(bad_file) before touching the model when strict and
 // anything is missing, left over or of another shape; lenient loading takes what fits and reports the rest.
+// Numbers that turn out damaged are an Error(bad_file) too; the model is changed in part then.
 template <class Model>
 LoadReport load(Model& model, const io::Safetensors& file, const LoadOptions& options = {}) {
     LoadReport report = compare(model, file, options);
