@@ -70,7 +70,7 @@ void run_program(const std::string& name, Index steps, const std::string& output
 
 int main(int argc, char** argv) {
     CLI::App app("A diffusion model of points in the plane.", "diffuse_points");
-    std::string name = "spirals", output = "points.png";
+    std::string name = "moons", output = "points.png";
     Index steps = 4000;
     app.add_option("set", name, "The toy set")
         ->capture_default_str()
