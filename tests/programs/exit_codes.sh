@@ -44,8 +44,8 @@ expect 2 "$train" --schedule magic
 expect 0 "$sample" bag -b 1 --steps 2 -o fine.png
 expect 0 "$sample" bag -b 1 --steps 2 -o again.png
 cmp fine.png again.png
-# A disk that is full after 1 kB: the old picture stays.
-(ulimit -f 1; trap '' XFSZ; expect 5 "$sample" -b 40 --steps 1 -o old.png; exit $failed) || failed=1
+# A disk that is full after 32 kB: the old picture stays.
+(ulimit -f 64; trap '' XFSZ; expect 5 "$sample" -b 40 --steps 1 -o old.png; exit $failed) || failed=1
 [ "$(cat old.png)" = precious ]
 [ -z "$(find . -name '*.tmp*' -o -name '.*tmp*' | head -n 1)" ]
 exit $failed
