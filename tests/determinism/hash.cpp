@@ -97,7 +97,7 @@ void layers(const std::string& type) {
         const auto x = Var<T>::parameter(rng.uniforms<T>({3, 9, 9, channels}, -2, 3));
         const auto weight = Var<T>::parameter(rng.uniforms<T>({channels}, 0.5, 2));
         const auto bias = Var<T>::parameter(rng.uniforms<T>({channels}, -1, 1));
-        const Var<T> y = ops::group_norm_silu(x, weight, bias, 4, 1e-5);
+        const Var<T> y = ops::group_norm_silu(x, weight, bias, {.groups = 4, .eps = 1e-5});
         backward(y, rng.uniforms<T>(y.shape(), -1, 1));
         for (const auto& tensor : {y.value(), x.grad(), weight.grad(), bias.grad()}) norm.add(tensor);
 

@@ -58,8 +58,11 @@ struct Attention : Module {
         const Var<T> tokens = ops::reshape(x, {x.dim(0), x.size() / (x.dim(0) * options.width), options.width});
         const Var<T> asking = group_norm ? (*group_norm)(tokens) : tokens;
         const Var<T>& asked = context.empty() ? asking : context;
-        const Var<T> mixed =
-            ops::attention(to_q(asking), to_k(asked), to_v(asked), {.heads = options.heads, .causal = options.causal});
+        // One after the other: compilers order arguments as they like, and with them the sum of the three gradients.
+        const Var<T> q = to_q(asking);
+        const Var<T> k = to_k(asked);
+        const Var<T> v = to_v(asked);
+        const Var<T> mixed = ops::attention(q, k, v, {.heads = options.heads, .causal = options.causal});
         const Var<T> y = ops::reshape(to_out(mixed), x.shape());
         const Var<T> sum = options.residual ? y + x : y;
         return options.output_scale == 1 ? sum : sum / options.output_scale;
