@@ -104,5 +104,6 @@ TEST_CASE("the k-th allocation fails when asked to, and nothing is lost") {
 }
 
 TEST_CASE("what no machine has is bad_alloc, not a crash") {
+    if (!pooling()) return;  // AddressSanitizer itself stops the program
     REQUIRE_THROWS_AS(Tensor<float>({Index{1} << 50}), std::bad_alloc);
 }
