@@ -55,8 +55,8 @@ struct Heun {
     };
 
     template <class T, class Predict, class Noise>
-    Tensor<T> step(const Predict& predict, const Tensor<T>& x, const diffusion::NoiseLevel& from,
-                   const diffusion::NoiseLevel& to, State<T>&, Noise&) const {
+    Tensor<T> step(const Predict& predict, const Tensor<T>& x, const diffusion::Step& at, State<T>&, Noise&) const {
+        const diffusion::NoiseLevel &from = at.from, &to = at.to;
         const Tensor<T> first = predict(x, from).eps;
         Tensor<T> next = moved(x, first, first, from, to);
         if (to.sigma == 0) return next;

@@ -119,7 +119,7 @@ TEST_CASE("DDPM's mean moves by variance times gradient") {
                 .gradient = gradient == 0 ? Tensor<double>{} : Tensor<double>::full({1, 1}, gradient)};
         };
         Ddpm::State<double> state;
-        return run_sampler(predict, Ddpm{}, Levels{pair}, x, GivenNoise<double>{{zero}}, state)[0];
+        return run_sampler(predict, Ddpm{}, Levels{{pair}}, x, GivenNoise<double>{{zero}}, state)[0];
     };
     REQUIRE(step(3) - step(0) == Approx(3 * Posterior(pair.from, pair.to).small).epsilon(1e-10));
 }

@@ -58,7 +58,7 @@ template <class Sampler>
 Tensor<double> one_step(const Sampler& sampler, const GaussianData& data, const Tensor<double>& x,
                         const LevelPair& pair, const Tensor<double>& z) {
     typename Sampler::template State<double> state;
-    return run_sampler(data, sampler, Levels{pair}, x, GivenNoise<double>{{z}}, state);
+    return run_sampler(data, sampler, Levels{{pair}}, x, GivenNoise<double>{{z}}, state);
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ TEST_CASE("DDIM with eta 1 over all steps is DDPM with the small variance") {
     const auto x = rng.normals<double>({2, 3, 3, 1}), z = rng.normals<double>({2, 3, 3, 1});
     const auto none = Tensor<double>::zeros({2, 3, 3, 1});
     const Levels levels = ddpm_levels(schedule, 1000);
-    for (const LevelPair& pair : levels) {
+    for (const LevelPair& pair : levels.steps) {
         if (pair.from.t == 0) continue;
         const auto ddpm_mean = one_step(Ddpm{}, {}, x, pair, none);
         const auto ddim_mean = one_step(Ddim{.eta = 1}, {}, x, pair, none);
@@ -114,7 +114,7 @@ TEST_CASE("the variance types have their variances") {
     const Shape shape{1, 2, 2, 1};
     const auto x = rng.normals<double>(shape), none = Tensor<double>::zeros(shape),
                ones = Tensor<double>::full(shape, 1);
-    for (const LevelPair& pair : ddpm_levels(schedule, 7)) {
+    for (const LevelPair& pair : ddpm_levels(schedule, 7).steps) {
         if (pair.from.t == 0) continue;
         const auto std = [&](VarianceType type, double raw) {
             GaussianData data;
@@ -126,8 +126,8 @@ TEST_CASE("the variance types have their variances") {
             };
             const Ddpm ddpm{.variance_type = type};
             Ddpm::State<double> state;
-            const auto with = run_sampler(ask, ddpm, Levels{pair}, x, GivenNoise<double>{{ones}}, state);
-            const auto without = run_sampler(ask, ddpm, Levels{pair}, x, GivenNoise<double>{{none}}, state);
+            const auto with = run_sampler(ask, ddpm, Levels{{pair}}, x, GivenNoise<double>{{ones}}, state);
+            const auto without = run_sampler(ask, ddpm, Levels{{pair}}, x, GivenNoise<double>{{none}}, state);
             return with[0] - without[0];
         };
         const double abar = pair.from.alpha * pair.from.alpha, after = pair.to.alpha * pair.to.alpha;
@@ -142,8 +142,8 @@ TEST_CASE("the variance types have their variances") {
         REQUIRE(std(VarianceType::learned_range, 0) ==
                 Approx(std::pow(small * large, 0.25)).epsilon(1e-9).margin(1e-12));
     }
-    REQUIRE_THROWS_AS(one_step(Ddpm{.variance_type = VarianceType::learned}, {}, x, ddpm_levels(schedule, 7)[0], none),
-                      Error);
+    REQUIRE_THROWS_AS(
+        one_step(Ddpm{.variance_type = VarianceType::learned}, {}, x, ddpm_levels(schedule, 7).steps[0], none), Error);
     for (const char* name :
          {"fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"})
         REQUIRE(to_string(parse_variance_type(name)) == name);
@@ -189,9 +189,9 @@ TEST_CASE("the corrected noise belongs to the clipped picture") {
     const auto predict = denoiser([&](const Tensor<double>&, const Tensor<double>&) { return eps; });
     typename Ddim::State<double> state;
     const GivenNoise<double> none;
-    const auto plain = run_sampler(predict, Ddim{}, Levels{{from, to}}, x, none, state);
+    const auto plain = run_sampler(predict, Ddim{}, Levels{{{from, to}}}, x, none, state);
     const auto corrected =
-        run_sampler(predict, Ddim{.use_clipped_model_output = true}, Levels{{from, to}}, x, none, state);
+        run_sampler(predict, Ddim{.use_clipped_model_output = true}, Levels{{{from, to}}}, x, none, state);
     REQUIRE(plain[0] == Approx(0.8 * 1 + 0.6 * 0.5));
     REQUIRE(corrected[0] == Approx(0.8 * 1 + 0.6 * (3 - 0.6) / 0.8));
     REQUIRE(plain[1] == Approx(corrected[1]));

@@ -59,7 +59,7 @@ void check_loop(const Golden& golden, const std::string& key, const Sampler& sam
                 const DenoiserOptions& options, const std::string& variance = "") {
     const auto pattern = golden.raw<T>("pattern"), noise = golden.raw<T>("noise");
     const auto expected = golden.raw<double>(key);
-    REQUIRE(expected.dim(0) == static_cast<Index>(levels.size()));
+    REQUIRE(expected.dim(0) == static_cast<Index>(levels.steps.size()));
     GivenNoise<T> given;
     for (Index k = 0; k < noise.dim(0); ++k) given.steps.push_back(at_step(noise, k));
     Index asked = 0;
@@ -79,7 +79,7 @@ void check_loop(const Golden& golden, const std::string& key, const Sampler& sam
     };
     run_sampler(predict, sampler, levels, at_step(golden.raw<T>("start").reshape({1, 2, 1, 4, 4}), 0), given, state, 0,
                 compare);
-    REQUIRE(asked == static_cast<Index>(levels.size()));
+    REQUIRE(asked == static_cast<Index>(levels.steps.size()));
 }
 
 template <class Sampler>

@@ -83,33 +83,33 @@ TEST_CASE("ddim goes down by a fixed stride, ddpm to the next entry of the list"
     const SpacingOptions linspace{.timestep_spacing = Spacing::linspace};
     const Levels ddim = ddim_levels(schedule, 50, {.spacing = linspace});
     const Levels ddpm = ddpm_levels(schedule, 50, linspace);
-    REQUIRE(ddim[1].from.t == 979);
-    REQUIRE(ddim[1].to.t == 959);
-    REQUIRE(ddpm[1].to.t == 958);
-    REQUIRE(ddim.back().to.alpha == 1);
-    REQUIRE(ddpm.back().to.sigma == 0);
+    REQUIRE(ddim.steps[1].from.t == 979);
+    REQUIRE(ddim.steps[1].to.t == 959);
+    REQUIRE(ddpm.steps[1].to.t == 958);
+    REQUIRE(ddim.steps.back().to.alpha == 1);
+    REQUIRE(ddpm.steps.back().to.sigma == 0);
     const Levels stable = ddim_levels(schedule, 50, {.spacing = {.steps_offset = 1}, .set_alpha_to_one = false});
-    REQUIRE(stable.back().from.t == 1);
-    REQUIRE(stable.back().to.alpha == level(schedule, 0).alpha);
-    REQUIRE(stable.back().to.t == -1);
-    for (const LevelPair& pair : ddim)
+    REQUIRE(stable.steps.back().from.t == 1);
+    REQUIRE(stable.steps.back().to.alpha == level(schedule, 0).alpha);
+    REQUIRE(stable.steps.back().to.t == -1);
+    for (const LevelPair& pair : ddim.steps)
         REQUIRE(std::fabs(pair.from.alpha * pair.from.alpha + pair.from.sigma * pair.from.sigma - 1) < 1e-15);
 }
 
 TEST_CASE("inversion walks the same levels up and asks about the upper one") {
     const Schedule schedule;
     const Levels down = ddim_levels(schedule, 10), up = ddim_inverse_levels(schedule, 10);
-    REQUIRE(up.size() == 10);
+    REQUIRE(up.steps.size() == 10);
     for (std::size_t k = 0; k < 10; ++k) {
-        REQUIRE(up[k].from.alpha == down[9 - k].to.alpha);
-        REQUIRE(up[k].to.sigma == down[9 - k].from.sigma);
-        REQUIRE(up[k].from.t == down[9 - k].from.t);
+        REQUIRE(up.steps[k].from.alpha == down.steps[9 - k].to.alpha);
+        REQUIRE(up.steps[k].to.sigma == down.steps[9 - k].from.sigma);
+        REQUIRE(up.steps[k].from.t == down.steps[9 - k].from.t);
     }
 }
 
 TEST_CASE("lists of one's own must fall") {
     const Schedule schedule;
-    REQUIRE(levels_of_list(schedule, {900, 500, 10}).size() == 3);
+    REQUIRE(levels_of_list(schedule, {900, 500, 10}).steps.size() == 3);
     REQUIRE_THROWS_AS(levels_of_list(schedule, {500, 900}), Error);
     REQUIRE_THROWS_AS(levels_of_list(schedule, {1000, 900}), Error);
     REQUIRE_THROWS_AS(levels_of_list(schedule, {}), Error);

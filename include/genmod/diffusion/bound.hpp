@@ -96,6 +96,9 @@ private:
         } else if (type == PredictionType::v_prediction) {
             from_x = at.alpha;
             from_said = -at.sigma;
+        } else if (type == PredictionType::flow_prediction) {
+            from_x = 1 / (at.alpha + at.sigma);
+            from_said = -at.sigma * from_x;
         }
         mean_x = posterior.x_weight + posterior.x0_weight * from_x;
         mean_said = posterior.x0_weight * from_said;

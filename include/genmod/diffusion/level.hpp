@@ -3,29 +3,48 @@
 
 #include <cmath>
 #include <cstddef>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "genmod/core/error.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/diffusion/noise_level.hpp"
 #include "genmod/diffusion/schedule.hpp"
+#include "genmod/diffusion/sigma_table.hpp"
 #include "genmod/diffusion/spacing.hpp"
 
 namespace genmod::diffusion {
 
-// x = alpha * x0 + sigma * eps; t is what the network is told there. Without noise: alpha 1, sigma 0, t -1.
-struct NoiseLevel {
-    double alpha = 1;
-    double sigma = 0;
-    double t = -1;
-};
-
-// One step of sampling.
+// One move of sampling.
 struct LevelPair {
     NoiseLevel from;
     NoiseLevel to;
 };
 
-using Levels = std::vector<LevelPair>;
+// The way of a sampling run.
+struct Levels {
+    std::vector<LevelPair> steps = {};
+    double start_scale = 1;  // the x of the first level is this times standard normals
+    // The level of a sigma (at signal 1) that no step names, for samplers that ask between two levels.
+    std::function<NoiseLevel(double sigma)> between = {};
+};
+
+// A step of a run, as a sampler sees it.
+struct Step {
+    NoiseLevel from;
+    NoiseLevel to;
+    Index index = 0;  // 0..total-1
+    Index total = 1;
+    const Levels* way = nullptr;
+
+    // The level where the noise is `sigma` at signal 1. Throws Error when the levels were made without `between`.
+    NoiseLevel between(double sigma) const {
+        check(way != nullptr && way->between, "sampling: this sampler asks between the levels, and these levels do ",
+              "not say what the network is told there (Levels::between)");
+        return way->between(sigma);
+    }
+};
 
 struct LevelOptions {
     SpacingOptions spacing = {};
@@ -51,15 +70,20 @@ inline NoiseLevel level_or_end(const Schedule& schedule, Index t, bool set_alpha
 
 }  // namespace detail
 
+// No steps yet, but what lies between them.
+inline Levels levels_between(const Schedule& schedule) {
+    return {.between = [table = SigmaTable(schedule)](double sigma) { return table.level(sigma); }};
+}
+
 // From each entry of a falling list to the next one, and from the last to the end: DDPM's steps, and DDIM's on a list
 // of one's own. Throws Error when the list is empty, rises, or leaves 0..T-1.
 inline Levels levels_of_list(const Schedule& schedule, const std::vector<Index>& steps, bool set_alpha_to_one = true) {
     check(!steps.empty(), "levels: the list of steps is empty");
-    Levels levels;
+    Levels levels = levels_between(schedule);
     for (std::size_t k = 0; k < steps.size(); ++k) {
         const Index next = k + 1 < steps.size() ? steps[k + 1] : -1;
         check(next <= steps[k], "levels: the list of steps rises from ", steps[k], " to ", next);
-        levels.push_back({level(schedule, steps[k]), detail::level_or_end(schedule, next, set_alpha_to_one)});
+        levels.steps.push_back({level(schedule, steps[k]), detail::level_or_end(schedule, next, set_alpha_to_one)});
     }
     return levels;
 }
@@ -75,10 +99,10 @@ inline Levels ddim_levels(const Schedule& schedule, Index count, const LevelOpti
     const auto steps = timesteps(schedule.steps(), count, options.spacing);
     if (options.spacing.timestep_spacing == Spacing::quadratic)
         return levels_of_list(schedule, steps, options.set_alpha_to_one);
-    Levels levels;
+    Levels levels = levels_between(schedule);
     for (const Index t : steps) {
         const Index next = t - schedule.steps() / count;
-        levels.push_back({level(schedule, t), detail::level_or_end(schedule, next, options.set_alpha_to_one)});
+        levels.steps.push_back({level(schedule, t), detail::level_or_end(schedule, next, options.set_alpha_to_one)});
     }
     return levels;
 }
@@ -87,10 +111,10 @@ inline Levels ddim_levels(const Schedule& schedule, Index count, const LevelOpti
 // is asked about t, and the step ends at t.
 inline Levels ddim_inverse_levels(const Schedule& schedule, Index count, const LevelOptions& options = {}) {
     const Levels down = ddim_levels(schedule, count, options);
-    Levels levels;
-    for (std::size_t k = down.size(); k > 0; --k) {
-        const LevelPair& pair = down[k - 1];
-        levels.push_back({{pair.to.alpha, pair.to.sigma, pair.from.t}, pair.from});
+    Levels levels = levels_between(schedule);
+    for (std::size_t k = down.steps.size(); k > 0; --k) {
+        const LevelPair& pair = down.steps[k - 1];
+        levels.steps.push_back({{pair.to.alpha, pair.to.sigma, pair.from.t}, pair.from});
     }
     return levels;
 }

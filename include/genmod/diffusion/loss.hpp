@@ -137,6 +137,15 @@ TrainingInputs<T> draw_training_inputs(const Schedule& schedule, const Tensor<T>
     return inputs;
 }
 
+namespace detail {
+
+// Flow matching trains without a table of betas (diffusion/flow_matching.hpp).
+inline void check_schedule_predicts(PredictionType type) {
+    check(type != PredictionType::flow_prediction, "loss: flow_prediction is trained by flow_loss, not on a schedule");
+}
+
+}  // namespace detail
+
 // How much a squared error at step t counts.
 inline double snr_weight(const Schedule& schedule, Index t, PredictionType type, double gamma) {
     if (gamma == 0) return 1;
@@ -145,7 +154,9 @@ inline double snr_weight(const Schedule& schedule, Index t, PredictionType type,
         case PredictionType::epsilon: return snr == 0 ? 1 : least / snr;
         case PredictionType::sample: return least;
         case PredictionType::v_prediction: return least / (snr + 1);
+        case PredictionType::flow_prediction: break;
     }
+    detail::check_schedule_predicts(type);
     fail(ErrorCode::internal, "prediction type: not one of the enumerators");
 }
 
@@ -165,7 +176,9 @@ LossTerms<T> loss_terms(const Schedule& schedule, const TrainingInputs<T>& input
             case PredictionType::epsilon: return inputs.noise;
             case PredictionType::sample: return inputs.x0;
             case PredictionType::v_prediction: return velocity(schedule, inputs.x0, inputs.noise, inputs.t);
+            case PredictionType::flow_prediction: break;
         }
+        detail::check_schedule_predicts(options.prediction_type);
         fail(ErrorCode::internal, "prediction type: not one of the enumerators");
     }();
     std::vector<double> weights;

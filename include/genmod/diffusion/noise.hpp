@@ -51,17 +51,19 @@ private:
     std::vector<std::uint64_t> seeds_;
 };
 
-// Noise that the caller has: one tensor for each step (draw 0). For comparison with other programs.
+// Noise that the caller has, for comparison with other programs: draw d of step k is number k * draws + d.
 template <class Number>
 struct GivenNoise {
     std::vector<Tensor<Number>> steps;
+    std::uint32_t draws = 1;  // in each step
 
     // Throws Error when there is none of that step, or of another shape.
     template <class T>
     Tensor<T> normals(const Shape& shape, std::uint64_t step, std::uint32_t draw) const {
-        check(draw == 0 && step < steps.size() && steps[step].shape() == shape, "noise: none given for step ", step,
+        const std::uint64_t k = step * draws + draw;
+        check(draw < draws && k < steps.size() && steps[k].shape() == shape, "noise: none given for step ", step,
               ", draw ", draw, ", shape ", shape);
-        return steps[step];
+        return steps[k];
     }
 };
 

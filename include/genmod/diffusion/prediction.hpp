@@ -9,28 +9,31 @@
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/diffusion/combine.hpp"
-#include "genmod/diffusion/level.hpp"
+#include "genmod/diffusion/noise_level.hpp"
 
 namespace genmod::diffusion {
 
-// What the network was trained to predict: the noise, the clean picture, or v = alpha * eps - sigma * x0 (Salimans and
-// Ho 2022). The names are diffusers'.
-enum class PredictionType { epsilon, sample, v_prediction };
+// What the network was trained to predict: the noise, the clean picture, v = alpha * eps - sigma * x0 (Salimans and Ho
+// 2022), or the velocity eps - x0 of flow matching (Lipman et al. 2023; Liu et al. 2023). The names are diffusers'.
+enum class PredictionType { epsilon, sample, v_prediction, flow_prediction };
 
 inline std::string to_string(PredictionType type) {
     switch (type) {
         case PredictionType::epsilon: return "epsilon";
         case PredictionType::sample: return "sample";
         case PredictionType::v_prediction: return "v_prediction";
+        case PredictionType::flow_prediction: return "flow_prediction";
     }
     return "unknown";
 }
 
 // The type of that name. Throws Error for an unknown one.
 inline PredictionType parse_prediction_type(std::string_view name) {
-    for (const auto type : {PredictionType::epsilon, PredictionType::sample, PredictionType::v_prediction})
+    for (const auto type : {PredictionType::epsilon, PredictionType::sample, PredictionType::v_prediction,
+                            PredictionType::flow_prediction})
         if (to_string(type) == name) return type;
-    fail(ErrorCode::argument, "prediction type: unknown name \"", name, "\"; known are epsilon, sample, v_prediction");
+    fail(ErrorCode::argument, "prediction type: unknown name \"", name,
+         "\"; known are epsilon, sample, v_prediction, flow_prediction");
 }
 
 // All tensors have the shape of x.
@@ -61,6 +64,14 @@ Prediction<T> to_prediction(PredictionType type, const Tensor<T>& said, const Te
                     .eps = combine(alpha, said, sigma, x),
                     .variance = {},
                     .gradient = {}};
+        case PredictionType::flow_prediction: {
+            // x = alpha x0 + sigma eps and said = eps - x0; on a flow's levels alpha + sigma is 1.
+            const double whole = alpha + sigma;
+            return {.x0 = combine(1 / whole, x, -sigma / whole, said),
+                    .eps = combine(1 / whole, x, alpha / whole, said),
+                    .variance = {},
+                    .gradient = {}};
+        }
     }
     fail(ErrorCode::internal, "prediction type: not one of the enumerators");
 }
@@ -82,6 +93,12 @@ Prediction<T> with_gradient_in_eps(Prediction<T> prediction, const Tensor<T>& x,
     prediction.x0 = combine(1 / level.alpha, x, -level.sigma / level.alpha, prediction.eps);
     prediction.gradient = {};
     return prediction;
+}
+
+// What samplers start from: x0 and eps at a level, with the gradient of a guiding classifier in both.
+template <class T, class Predict>
+Prediction<T> ask(const Predict& predict, const Tensor<T>& x, const NoiseLevel& level) {
+    return with_gradient_in_eps<T>(predict(x, level), x, level);
 }
 
 }  // namespace genmod::diffusion

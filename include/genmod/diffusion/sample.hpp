@@ -11,6 +11,7 @@
 #include "genmod/core/error.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/diffusion/combine.hpp"
 #include "genmod/diffusion/level.hpp"
 #include "genmod/diffusion/noise.hpp"
 #include "genmod/diffusion/prediction.hpp"
@@ -89,16 +90,16 @@ Tensor<T> run_sampler(const Predict& predict, const Sampler& sampler, const Leve
                       const Source& source, typename Sampler::template State<T>& state, Index first = 0,
                       Callback&& callback = {}) {
     const NoGrad off;
-    const auto total = static_cast<Index>(levels.size());
+    const auto total = static_cast<Index>(levels.steps.size());
     check(x.rank() >= 2, "sampling: expected a batch of pictures, found shape ", x.shape());
     check(first >= 0 && first <= total, "sampling: cannot begin with step ", first, " of ", total);
     Prediction<T> last;
     const detail::Recorder<T, Predict> recorder{predict, last};
     for (Index k = first; k < total; ++k) {
         if (stop_requested()) fail(ErrorCode::stopped, "sampling: stopped before step ", k + 1, " of ", total);
-        const LevelPair& pair = levels[static_cast<std::size_t>(k)];
+        const LevelPair& pair = levels.steps[static_cast<std::size_t>(k)];
         StepNoise noise(source, static_cast<std::uint64_t>(k));
-        x = sampler.step(recorder, x, pair.from, pair.to, state, noise);
+        x = sampler.step(recorder, x, Step{pair.from, pair.to, k, total, &levels}, state, noise);
         detail::check_finite(x, k + 1, total);
         if (!detail::report(callback, SampleStep<T>{k + 1, total, pair.to, x, last})) break;
     }
@@ -113,7 +114,11 @@ Tensor<T> sample(const Predict& predict, const Sampler& sampler, const Levels& l
     const Shape shape = options.start.empty() ? options.shape : options.start.shape();
     check(shape.rank() >= 2, "sampling: expected a batch of pictures, found shape ", shape);
     const SeededNoise source = detail::seeded_noise(options, shape.dim(0));
-    Tensor<T> x = options.start.empty() ? source.start<T>(shape) : options.start.clone();
+    Tensor<T> x = options.start.clone();
+    if (options.start.empty()) {
+        x = source.start<T>(shape);
+        if (levels.start_scale != 1) x = combine(levels.start_scale, x, 0, x);
+    }
     typename Sampler::template State<T> state;
     return run_sampler(predict, sampler, levels, std::move(x), source, state, options.first,
                        std::forward<Callback>(callback));

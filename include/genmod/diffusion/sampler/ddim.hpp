@@ -35,11 +35,12 @@ struct Ddim {
 
     // predict(x, level) -> Prediction. Throws Error unless eta is in 0..1 and, if it is not 0, the step goes down.
     template <class T, class Predict, class Noise>
-    Tensor<T> step(const Predict& predict, const Tensor<T>& x, const NoiseLevel& from, const NoiseLevel& to,
-                   State<T>& /*state*/, Noise& noise) const {
+    Tensor<T> step(const Predict& predict, const Tensor<T>& x, const Step& at, State<T>& /*state*/,
+                   Noise& noise) const {
+        const NoiseLevel &from = at.from, &to = at.to;
         check(eta >= 0 && eta <= 1, "ddim: eta ", eta, " is not in 0..1");
         check(eta == 0 || from.alpha <= to.alpha, "ddim: eta ", eta, " on a step to more noise; inversion needs eta 0");
-        Prediction<T> said = with_gradient_in_eps<T>(predict(x, from), x, from);
+        Prediction<T> said = ask<T>(predict, x, from);
         if (use_clipped_model_output) said.eps = eps_from_x0(x, said.x0, from);
         const double std = noise_std(from, to);
         const double direction = std::sqrt(std::max(0.0, to.sigma * to.sigma - std * std));

@@ -72,8 +72,9 @@ struct Ddpm {
     // predict(x, level) -> Prediction. Noise is drawn unless the network was told t = 0. Throws Error when the step
     // does not go down, or a learned variance is asked of a network that has none.
     template <class T, class Predict, class Noise>
-    Tensor<T> step(const Predict& predict, const Tensor<T>& x, const NoiseLevel& from, const NoiseLevel& to,
-                   State<T>& /*state*/, Noise& noise) const {
+    Tensor<T> step(const Predict& predict, const Tensor<T>& x, const Step& at, State<T>& /*state*/,
+                   Noise& noise) const {
+        const NoiseLevel &from = at.from, &to = at.to;
         check(from.alpha <= to.alpha && from.sigma > 0, "ddpm: a step from t ", from.t, " to t ", to.t,
               " does not remove noise");
         const Posterior posterior(from, to);
