@@ -76,6 +76,7 @@
 #include "genmod/optim/sgd.hpp"
 
 #include "genmod/diffusion/bound.hpp"
+#include "genmod/diffusion/brownian.hpp"
 #include "genmod/diffusion/classifier.hpp"
 #include "genmod/diffusion/classifier_guidance.hpp"
 #include "genmod/diffusion/combine.hpp"

@@ -32,7 +32,19 @@ inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
 }
 
 // What a stream of random numbers is for, so that no two uses share numbers.
-enum class Purpose : std::uint32_t { user, weights, noise, latent, timestep, dropout, shuffle, condition, data, probe };
+enum class Purpose : std::uint32_t {
+    user,
+    weights,
+    noise,
+    latent,
+    timestep,
+    dropout,
+    shuffle,
+    condition,
+    data,
+    probe,
+    brownian
+};
 
 // Names a stream: the numbers depend on nothing else.
 struct Stream {
@@ -99,16 +111,21 @@ inline std::array<std::uint32_t, 4> block(const Stream& stream, std::uint32_t in
                   stream.seed);
 }
 
+// Normals 4 * index .. 4 * index + 3 of a stream.
+inline std::array<double, 4> normal_block(const Stream& stream, std::uint32_t index) {
+    const auto words = block(stream, index);
+    const auto a = box_muller(words[0], words[1]);
+    const auto b = box_muller(words[2], words[3]);
+    return {a[0], a[1], b[0], b[1]};
+}
+
 }  // namespace detail
 
 // Fills with independent standard normals. A prefix of a longer fill has the same numbers.
 template <class T>
 void fill_normal(const Stream& stream, T* out, Index count) {
     for (Index first = 0; first < count; first += 4) {
-        const auto words = detail::block(stream, static_cast<std::uint32_t>(first / 4));
-        const auto a = detail::box_muller(words[0], words[1]);
-        const auto b = detail::box_muller(words[2], words[3]);
-        const std::array<double, 4> normals{a[0], a[1], b[0], b[1]};
+        const auto normals = detail::normal_block(stream, static_cast<std::uint32_t>(first / 4));
         for (Index k = 0; k < 4 && first + k < count; ++k)
             out[first + k] = static_cast<T>(normals[static_cast<std::size_t>(k)]);
     }

@@ -87,7 +87,7 @@ SeededNoise seeded_noise(const SampleOptions<T>& options, Index pictures) {
 // Error(stopped) within a step of a stop request, and Error(non_finite) with the step when numbers go astray.
 template <class T, class Predict, class Sampler, class Source, class Callback = detail::NoCallback>
 Tensor<T> run_sampler(const Predict& predict, const Sampler& sampler, const Levels& levels, Tensor<T> x,
-                      const Source& source, typename Sampler::template State<T>& state, Index first = 0,
+                      Source&& source, typename Sampler::template State<T>& state, Index first = 0,
                       Callback&& callback = {}) {
     const NoGrad off;
     const auto total = static_cast<Index>(levels.steps.size());
