@@ -20,6 +20,7 @@ namespace genmod::diffusion {
 struct LevelPair {
     NoiseLevel from;
     NoiseLevel to;
+    std::vector<NoiseLevel> inner = {};  // levels within a step of several questions, as its sampler reads them (PNDM)
 };
 
 // The way of a sampling run.
@@ -28,6 +29,8 @@ struct Levels {
     double start_scale = 1;  // the x of the first level is this times standard normals
     // The level of a sigma (at signal 1) that no step names, for samplers that ask between two levels.
     std::function<NoiseLevel(double sigma)> between = {};
+    // The level of a training step t that no step names, for samplers that ask at a time.
+    std::function<NoiseLevel(double t)> at_time = {};
 };
 
 // A step of a run, as a sampler sees it.
@@ -43,6 +46,20 @@ struct Step {
         check(way != nullptr && way->between, "sampling: this sampler asks between the levels, and these levels do ",
               "not say what the network is told there (Levels::between)");
         return way->between(sigma);
+    }
+
+    // The level of training step t. Throws Error when the levels were made without `at_time`.
+    NoiseLevel at_time(double t) const {
+        check(way != nullptr && way->at_time,
+              "sampling: this sampler asks for the level of a training step, and these ",
+              "levels do not know it (Levels::at_time)");
+        return way->at_time(t);
+    }
+
+    // What LevelPair::inner says about this step.
+    const std::vector<NoiseLevel>& inner() const {
+        static const std::vector<NoiseLevel> none;
+        return way == nullptr ? none : way->steps[static_cast<std::size_t>(index)].inner;
     }
 };
 
@@ -72,7 +89,8 @@ inline NoiseLevel level_or_end(const Schedule& schedule, Index t, bool set_alpha
 
 // No steps yet, but what lies between them.
 inline Levels levels_between(const Schedule& schedule) {
-    return {.between = [table = SigmaTable(schedule)](double sigma) { return table.level(sigma); }};
+    return {.between = [table = SigmaTable(schedule)](double sigma) { return table.level(sigma); },
+            .at_time = [table = SigmaTable(schedule)](double t) { return vp_level(table.sigma(t), t); }};
 }
 
 // From each entry of a falling list to the next one, and from the last to the end: DDPM's steps, and DDIM's on a list
