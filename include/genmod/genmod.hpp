@@ -81,6 +81,8 @@
 #include "genmod/diffusion/classifier_guidance.hpp"
 #include "genmod/diffusion/combine.hpp"
 #include "genmod/diffusion/denoiser.hpp"
+#include "genmod/diffusion/exact_flow.hpp"
+#include "genmod/diffusion/exact_score.hpp"
 #include "genmod/diffusion/forward_process.hpp"
 #include "genmod/diffusion/guidance.hpp"
 #include "genmod/diffusion/level.hpp"

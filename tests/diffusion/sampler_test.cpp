@@ -7,6 +7,7 @@
 
 #include "genmod/core/context.hpp"
 #include "genmod/diffusion/denoiser.hpp"
+#include "genmod/diffusion/exact_score.hpp"
 #include "genmod/diffusion/sample.hpp"
 #include "genmod/diffusion/sampler/ddim.hpp"
 #include "genmod/diffusion/sampler/ddpm.hpp"
@@ -17,23 +18,7 @@ using namespace genmod::diffusion;
 
 namespace {
 
-// Data N(mean, std^2) in every number: the best x0 and eps are linear in x.
-struct GaussianData {
-    double mean = 0.3, std = 0.5;
-    bool variance = false;
-
-    Prediction<double> operator()(const Tensor<double>& x, const NoiseLevel& at) const {
-        const double total = at.alpha * at.alpha * std * std + at.sigma * at.sigma;
-        Prediction<double> said{
-            .x0 = Tensor<double>(x.shape()), .eps = Tensor<double>(x.shape()), .variance = {}, .gradient = {}};
-        for (Index k = 0; k < x.size(); ++k) {
-            said.eps[k] = at.sigma * (x[k] - at.alpha * mean) / total;
-            said.x0[k] = mean + at.alpha * std * std * (x[k] - at.alpha * mean) / total;
-        }
-        if (variance) said.variance = Tensor<double>::full(x.shape(), -1);
-        return said;
-    }
-};
+const GaussianMixture gaussian = GaussianMixture::normal(0.3, 0.5);
 
 struct Moments {
     double mean = 0, std = 0;
@@ -55,10 +40,10 @@ double distance(const Tensor<double>& a, const Tensor<double>& b) {
 
 // One step from given noise.
 template <class Sampler>
-Tensor<double> one_step(const Sampler& sampler, const GaussianData& data, const Tensor<double>& x,
-                        const LevelPair& pair, const Tensor<double>& z) {
+Tensor<double> one_step(const Sampler& sampler, const Tensor<double>& x, const LevelPair& pair,
+                        const Tensor<double>& z) {
     typename Sampler::template State<double> state;
-    return run_sampler(data, sampler, Levels{{pair}}, x, GivenNoise<double>{{z}}, state);
+    return run_sampler(gaussian, sampler, Levels{{pair}}, x, GivenNoise<double>{{z}}, state);
 }
 
 }  // namespace
@@ -71,10 +56,10 @@ TEST_CASE("DDIM with eta 1 over all steps is DDPM with the small variance") {
     const Levels levels = ddpm_levels(schedule, 1000);
     for (const LevelPair& pair : levels.steps) {
         if (pair.from.t == 0) continue;
-        const auto ddpm_mean = one_step(Ddpm{}, {}, x, pair, none);
-        const auto ddim_mean = one_step(Ddim{.eta = 1}, {}, x, pair, none);
+        const auto ddpm_mean = one_step(Ddpm{}, x, pair, none);
+        const auto ddim_mean = one_step(Ddim{.eta = 1}, x, pair, none);
         REQUIRE(distance(ddpm_mean, ddim_mean) <= 1e-12);
-        REQUIRE(distance(one_step(Ddpm{}, {}, x, pair, z), one_step(Ddim{.eta = 1}, {}, x, pair, z)) <= 1e-12);
+        REQUIRE(distance(one_step(Ddpm{}, x, pair, z), one_step(Ddim{.eta = 1}, x, pair, z)) <= 1e-12);
         REQUIRE(std::fabs(std::sqrt(Posterior(pair.from, pair.to).small) -
                           Ddim{.eta = 1}.noise_std(pair.from, pair.to)) <= 1e-12);
     }
@@ -84,8 +69,8 @@ TEST_CASE("a whole DDPM run equals a whole DDIM run of eta 1 with the same seed"
     const Schedule schedule;
     const Levels levels = ddpm_levels(schedule, 1000);
     const SampleOptions<double> options{.shape = {4, 2, 2, 1}, .seed = 3};
-    const auto a = sample<double>(GaussianData{}, Ddpm{}, levels, options);
-    const auto b = sample<double>(GaussianData{}, Ddim{.eta = 1}, levels, options);
+    const auto a = sample<double>(gaussian, Ddpm{}, levels, options);
+    const auto b = sample<double>(gaussian, Ddim{.eta = 1}, levels, options);
     REQUIRE(distance(a, b) <= 1e-9);
 }
 
@@ -99,11 +84,11 @@ TEST_CASE("an exact score gives the right mean and spread") {
         REQUIRE(std::fabs(m.mean - 0.3) <= 5 * 0.5 / std::sqrt(n) + bias);
         REQUIRE(std::fabs(m.std - 0.5) <= 5 * 0.5 / std::sqrt(2 * n) + bias);
     };
-    require_moments(sample<double>(GaussianData{}, Ddpm{}, ddpm_levels(schedule, 1000), options), 0.002);
-    require_moments(sample<double>(GaussianData{}, Ddim{}, ddim_levels(schedule, 1000), options), 0.002);
-    require_moments(sample<double>(GaussianData{}, Ddim{.eta = 0.5}, ddim_levels(schedule, 500), options), 0.005);
+    require_moments(sample<double>(gaussian, Ddpm{}, ddpm_levels(schedule, 1000), options), 0.002);
+    require_moments(sample<double>(gaussian, Ddim{}, ddim_levels(schedule, 1000), options), 0.002);
+    require_moments(sample<double>(gaussian, Ddim{.eta = 0.5}, ddim_levels(schedule, 500), options), 0.005);
     // Data of no spread: 50 steps are as good as any, since x0 is known at once.
-    const auto point = sample<double>(GaussianData{.mean = 0.3, .std = 0}, Ddim{}, ddim_levels(schedule, 50), options);
+    const auto point = sample<double>(GaussianMixture::normal(0.3, 0), Ddim{}, ddim_levels(schedule, 50), options);
     REQUIRE(std::fabs(moments(point).mean - 0.3) < 1e-9);
     REQUIRE(moments(point).std < 1e-6);
 }
@@ -117,9 +102,8 @@ TEST_CASE("the variance types have their variances") {
     for (const LevelPair& pair : ddpm_levels(schedule, 7).steps) {
         if (pair.from.t == 0) continue;
         const auto std = [&](VarianceType type, double raw) {
-            GaussianData data;
             const auto ask = [&](const Tensor<double>& in, const NoiseLevel& at) {
-                auto said = data(in, at);
+                auto said = gaussian(in, at);
                 if (type == VarianceType::learned || type == VarianceType::learned_range)
                     said.variance = Tensor<double>::full(shape, raw);
                 return said;
@@ -143,7 +127,7 @@ TEST_CASE("the variance types have their variances") {
                 Approx(std::pow(small * large, 0.25)).epsilon(1e-9).margin(1e-12));
     }
     REQUIRE_THROWS_AS(
-        one_step(Ddpm{.variance_type = VarianceType::learned}, {}, x, ddpm_levels(schedule, 7).steps[0], none), Error);
+        one_step(Ddpm{.variance_type = VarianceType::learned}, x, ddpm_levels(schedule, 7).steps[0], none), Error);
     for (const char* name :
          {"fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"})
         REQUIRE(to_string(parse_variance_type(name)) == name);
@@ -154,10 +138,10 @@ TEST_CASE("inversion finds the noise, and sampling from it gives the picture bac
     const Schedule schedule;
     const auto x0 = Rng(6).normals<double>({1, 4, 4, 1});
     const auto error = [&](Index count) {
-        const auto noise = sample<double>(GaussianData{.mean = 0, .std = 1.5}, Ddim{},
-                                          ddim_inverse_levels(schedule, count), {.start = x0});
+        const auto noise = sample<double>(GaussianMixture::normal(0, 1.5), Ddim{}, ddim_inverse_levels(schedule, count),
+                                          {.start = x0});
         const auto back =
-            sample<double>(GaussianData{.mean = 0, .std = 1.5}, Ddim{}, ddim_levels(schedule, count), {.start = noise});
+            sample<double>(GaussianMixture::normal(0, 1.5), Ddim{}, ddim_levels(schedule, count), {.start = noise});
         return distance(back, x0);
     };
     const double at_50 = error(50), at_200 = error(200), at_1000 = error(1000);
@@ -166,8 +150,8 @@ TEST_CASE("inversion finds the noise, and sampling from it gives the picture bac
     REQUIRE(at_200 < at_50 / 2);
     REQUIRE(at_1000 < at_200 / 3);
     const SampleOptions<double> up{.start = x0};
-    REQUIRE_THROWS_AS(sample<double>(GaussianData{}, Ddim{.eta = 0.5}, ddim_inverse_levels(schedule, 10), up), Error);
-    REQUIRE_THROWS_AS(sample<double>(GaussianData{}, Ddpm{}, ddim_inverse_levels(schedule, 10), up), Error);
+    REQUIRE_THROWS_AS(sample<double>(gaussian, Ddim{.eta = 0.5}, ddim_inverse_levels(schedule, 10), up), Error);
+    REQUIRE_THROWS_AS(sample<double>(gaussian, Ddpm{}, ddim_inverse_levels(schedule, 10), up), Error);
 }
 
 TEST_CASE("inversion of a fixed x0 is exact") {
@@ -199,24 +183,24 @@ TEST_CASE("the corrected noise belongs to the clipped picture") {
 
 TEST_CASE("a picture of a batch is the picture sampled alone") {
     const Levels levels = ddim_levels(Schedule(), 20);
-    const auto batch = sample<double>(GaussianData{}, Ddim{.eta = 1}, levels, {.shape = {5, 3, 3, 2}, .seed = 10});
+    const auto batch = sample<double>(gaussian, Ddim{.eta = 1}, levels, {.shape = {5, 3, 3, 2}, .seed = 10});
     for (Index k = 0; k < 5; ++k) {
         const SampleOptions<double> alone{.shape = {1, 3, 3, 2}, .seeds = {10 + static_cast<std::uint64_t>(k)}};
-        const auto one = sample<double>(GaussianData{}, Ddim{.eta = 1}, levels, alone);
+        const auto one = sample<double>(gaussian, Ddim{.eta = 1}, levels, alone);
         REQUIRE(std::equal(one.begin(), one.end(), batch.data() + k * 18));
     }
     const SampleOptions<double> wrong{.shape = {2, 3}, .seeds = {1}};
-    REQUIRE_THROWS_AS(sample<double>(GaussianData{}, Ddim{}, levels, wrong), Error);
+    REQUIRE_THROWS_AS(sample<double>(gaussian, Ddim{}, levels, wrong), Error);
 }
 
 TEST_CASE("the loop can be cut in two") {
     const Levels levels = ddpm_levels(Schedule(), 20);
     const SampleOptions<double> options{.shape = {2, 3, 3, 1}, .seed = 11};
-    const auto whole = sample<double>(GaussianData{}, Ddpm{}, levels, options);
-    const auto half = sample<double>(GaussianData{}, Ddpm{}, levels, options, [](SampleStep<double>& step) {
+    const auto whole = sample<double>(gaussian, Ddpm{}, levels, options);
+    const auto half = sample<double>(gaussian, Ddpm{}, levels, options, [](SampleStep<double>& step) {
         if (step.step == 8) step.stop = true;
     });
-    const auto rest = sample<double>(GaussianData{}, Ddpm{}, levels, {.seed = 11, .start = half, .first = 8});
+    const auto rest = sample<double>(gaussian, Ddpm{}, levels, {.seed = 11, .start = half, .first = 8});
     REQUIRE(distance(whole, rest) == 0);
     REQUIRE(distance(whole, half) > 0);
 }
@@ -224,7 +208,7 @@ TEST_CASE("the loop can be cut in two") {
 TEST_CASE("callbacks see each step and may change the picture") {
     const Levels levels = ddim_levels(Schedule(), 4);
     std::vector<double> times;
-    const auto zero = sample<double>(GaussianData{}, Ddim{}, levels, {.shape = {1, 2}}, [&](SampleStep<double>& step) {
+    const auto zero = sample<double>(gaussian, Ddim{}, levels, {.shape = {1, 2}}, [&](SampleStep<double>& step) {
         REQUIRE(step.total == 4);
         REQUIRE(step.prediction.x0.shape() == step.x.shape());
         times.push_back(step.level.t);
@@ -233,14 +217,14 @@ TEST_CASE("callbacks see each step and may change the picture") {
     REQUIRE(times == std::vector<double>{500, 250, 0, -1});
     REQUIRE(zero[0] == 0);
     Index last = 0;
-    sample<double>(GaussianData{}, Ddim{}, levels, {.shape = {1, 2}}, [&](Index step, Index) { last = step; });
+    sample<double>(gaussian, Ddim{}, levels, {.shape = {1, 2}}, [&](Index step, Index) { last = step; });
     REQUIRE(last == 4);
 }
 
 TEST_CASE("numbers that go astray are an error that names the step") {
     const Levels levels = ddim_levels(Schedule(), 10);
     const auto bad = [](const Tensor<double>& x, const NoiseLevel& at) {
-        auto said = GaussianData{}(x, at);
+        auto said = gaussian(x, at);
         if (at.t == 600) said.eps[5] = std::numeric_limits<double>::infinity();
         return said;
     };
@@ -259,7 +243,7 @@ TEST_CASE("a stop request ends sampling within a step") {
     const Stop scope(source.get_token());
     Index steps = 0;
     try {
-        sample<double>(GaussianData{}, Ddim{}, levels, {.shape = {1, 2}}, [&](SampleStep<double>& step) {
+        sample<double>(gaussian, Ddim{}, levels, {.shape = {1, 2}}, [&](SampleStep<double>& step) {
             steps = step.step;
             if (step.step == 3) source.request_stop();
         });
