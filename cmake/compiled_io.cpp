@@ -1,4 +1,4 @@
-// The part of genmod::compiled that knows nlohmann-json and stb.
+// The part of genmod::compiled that reads files and knows stb.
 #include "genmod/io/impl/json.hpp"
 #include "genmod/io/impl/png.hpp"
 #include "genmod/io/impl/safetensors_header.hpp"

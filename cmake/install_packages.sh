@@ -70,8 +70,8 @@ install_packages_if_offered() {
 }
 
 # What building needs at all, and what the tests, the examples and the second compiler add.
-packages_build="g++ cmake ninja-build pkg-config libeigen3-dev libxsimd-dev libstb-dev nlohmann-json3-dev libpng-dev zlib1g-dev"
+packages_build="g++ cmake ninja-build pkg-config libeigen3-dev libxsimd-dev libstb-dev libpng-dev zlib1g-dev"
 packages_examples="libcli11-dev dataset-fashion-mnist"
-packages_tests="catch2"
+packages_tests="catch2 nlohmann-json3-dev"
 packages_all="clang libomp-dev ccache"
 packages_fuzz="libclang-rt-dev"

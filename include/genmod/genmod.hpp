@@ -1,4 +1,4 @@
-// Every header of genmod that needs only the standard library, Eigen, xsimd, nlohmann-json and stb. A plain list:
+// Every header of genmod that needs only the standard library, Eigen, xsimd and stb. A plain list:
 // macros_push.hpp stays first and macros_pop.hpp last, the rest follows the order of the rooms.
 #pragma once
 
@@ -98,6 +98,8 @@
 #include "genmod/diffusion/sampler/churn.hpp"
 #include "genmod/diffusion/sampler/ddim.hpp"
 #include "genmod/diffusion/sampler/ddpm.hpp"
+#include "genmod/diffusion/sampler/lcm.hpp"
+#include "genmod/diffusion/sampler/pndm.hpp"
 #include "genmod/diffusion/sampler/euler.hpp"
 #include "genmod/diffusion/sampler/euler_ancestral.hpp"
 #include "genmod/diffusion/sampler/heun.hpp"

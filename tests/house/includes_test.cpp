@@ -49,7 +49,6 @@ bool may_include(const std::string& file, const std::string& header) {
     if (header == "omp.h") return file == "core/parallel.hpp";
     if (starts_with(header, "stb")) return room == "io";
     if (starts_with(file, "io/impl/stb")) return header.find('/') == std::string::npos;  // C headers, before stb does
-    if (starts_with(header, "nlohmann/")) return room == "io" || room == "clip" || room == "stable_diffusion";
     if (header == "png.h") return file == "io/png_read.hpp";
     if (header == "zlib.h") return file == "io/gzip.hpp";
     if (header == "utf8proc.h") return file == "clip/tokenizer.hpp";

@@ -1,8 +1,14 @@
 #include "genmod/io/json.hpp"
 
 #include <limits>
+#include <string>
 
+#include "genmod/core/rng.hpp"
 #include "tests/io/scratch.hpp"
+
+#if __has_include(<nlohmann/json.hpp>)
+#include <nlohmann/json.hpp>
+#endif
 
 using namespace genmod;
 using scratch::error_of;
@@ -51,8 +57,16 @@ TEST_CASE("texts that are not JSON, or too much of it, are refused") {
         CHECK(thrown.says("x.json"));
         return thrown.what;
     };
-    for (const char* text : {"", " ", "{", "{\"a\":}", "[1,]", "nul", "1 2", "'a'", "{a:1}", "// c\n1", "\"\xff\"",
-                             "NaN", "Infinity", "01", "\xEF\xBB\xBF{}", "[1]\x01", "\"\n\"", "\"\\ud800\"", "1e999"})
+    for (const char* text : {"",          " ",           "{",
+                             "{\"a\":}",  "[1,]",        "nul",
+                             "1 2",       "'a'",         "{a:1}",
+                             "// c\n1",   "\"\xff\"",    "NaN",
+                             "Infinity",  "01",          "\xEF\xBB\xBF{}",
+                             "[1]\x01",   "\"\n\"",      "\"\\ud800\"",
+                             "1e999",     "1e-999",      "-",
+                             "1.",        ".5",          "1e",
+                             "\"\\u12\"", "\"\\udc00\"", "\"\\ud800\\u0041\"",
+                             "[}",        "{\"a\":1]",   "]"})
         of(text);
     CHECK(of(std::string("{}\0", 3)).find("NUL") != std::string::npos);
     CHECK(of(R"({"a":{"b":1,"b":1}})").find("twice") != std::string::npos);
@@ -84,3 +98,48 @@ TEST_CASE("values are written with sorted keys and read back the same") {
     CHECK(io::to_text(std::numeric_limits<double>::infinity()) == "null");
     CHECK(io::to_text("a\xff") == "\"a\xef\xbf\xbd\"");
 }
+
+#if __has_include(<nlohmann/json.hpp>)
+TEST_CASE("spoilt texts are accepted and read as nlohmann-json does") {
+    const std::vector<std::string> texts{
+        R"({"a": [1, -2, 3.5e-3, 0.25E+2, 0, -0, -0.0], "b": {"c": null, "d": [true, false]}, "e": "x\"\\\/\b\f\n\r\t"})",
+        R"(["\u00e9\ud83d\ude00\uD834\udd1e", [[[]], {}, [{}]], {"": ""}, 18446744073709551615, -9223372036854775808])",
+        "\t{ \"caf\xc3\xa9\" :\r\n[ 1e-7 , 123456789012345678901234567890, \"\xf0\x9f\x98\x80\" ] }  ",
+    };
+    const std::string bytes = "{}[]\":,\\/u0123eE+-. \n\t\xc3\xa9\xff\x01tfn";
+    Rng rng(11);
+    const auto at = [&](const std::string& text) {
+        return static_cast<std::size_t>(rng.below(static_cast<Index>(text.size())));
+    };
+    int accepted = 0, refused = 0;
+    for (int round = 0; round < 30000; ++round) {
+        std::string text = texts[static_cast<std::size_t>(rng.below(3))];
+        for (Index edit = rng.below(3); edit >= 0; --edit) {
+            if (text.empty()) break;
+            const std::size_t place = at(text);
+            switch (rng.below(4)) {
+                case 0: text[place] = bytes[at(bytes)]; break;
+                case 1: text.insert(place, 1, bytes[at(bytes)]); break;
+                case 2: text.erase(place, 1); break;
+                default: text.insert(at(text), text.substr(place, 4)); break;
+            }
+        }
+        bool ours = true;
+        io::Json json;
+        try {
+            json = io::parse_json(text, "text");
+        } catch (const Error& error) {
+            const std::string why = error.what();
+            // Two rules that are stricter here.
+            if (why.find("twice") != std::string::npos || why.find("a double holds") != std::string::npos) continue;
+            ours = false;
+        }
+        INFO(text);
+        REQUIRE(ours == nlohmann::json::accept(text));
+        if (ours) REQUIRE(nlohmann::json::parse(text) == nlohmann::json::parse(io::to_text(json)));
+        ++(ours ? accepted : refused);
+    }
+    REQUIRE(accepted > 3000);
+    REQUIRE(refused > 3000);
+}
+#endif

@@ -1,11 +1,12 @@
-// Definitions of io/json.hpp, over the SAX interface and the writer of nlohmann-json.
+// Definitions of io/json.hpp.
 #pragma once
 
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -14,8 +15,10 @@
 #include <vector>
 
 #include "genmod/core/error.hpp"
+#include "genmod/io/impl/json_parser.hpp"
 #include "genmod/io/json.hpp"
 #include "genmod/io/read_file.hpp"
+#include "genmod/io/utf8.hpp"
 
 namespace genmod::io::detail {
 
@@ -24,13 +27,8 @@ class SaxBase {
 public:
     const std::string& complaint() const { return complaint_; }
 
-    bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
-        // Its words are "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ...; last read:
-        // '...'"; the last part quotes the file, which may hold anything.
-        std::string_view words = error.what();
-        words = words.substr(0, words.find("; last read"));
-        if (const auto start = words.find("] "); start != std::string_view::npos) words.remove_prefix(start + 2);
-        return refuse("byte ", position, ": ", words.substr(0, 200));
+    bool syntax_error(std::size_t byte, const char* expected) {
+        return refuse("byte ", byte, ": syntax error, expected ", expected);
     }
 
 protected:
@@ -47,13 +45,10 @@ private:
 // Feeds `text` to the handler. Throws Error(bad_file) with `name` unless it accepts all of it.
 template <class Handler>
 void scan_json(std::string_view text, std::string_view name, Handler& handler) {
-    // The lexer takes a NUL for the end of the text and skips a byte order mark.
     if (const auto nul = text.find('\0'); nul != std::string_view::npos)
         fail(ErrorCode::bad_file, name, ": NUL byte in the JSON text at byte ", nul);
     if (text.substr(0, 3) == "\xEF\xBB\xBF") fail(ErrorCode::bad_file, name, ": byte order mark before the JSON text");
-    const bool accepted = nlohmann::json::sax_parse(text.begin(), text.end(), &handler);
-    if (!accepted || !handler.complaint().empty())
-        fail(ErrorCode::bad_file, name, ": ", handler.complaint().empty() ? "not JSON" : handler.complaint());
+    if (!JsonParser<Handler>(text, handler).run()) fail(ErrorCode::bad_file, name, ": ", handler.complaint());
 }
 
 // Builds a Json from the events of the parser.
@@ -71,11 +66,10 @@ public:
             return add(Json(static_cast<Index>(number)));
         return add(Json(static_cast<double>(number)));
     }
-    bool number_float(double number, const std::string&) { return add(Json(number)); }
+    bool number_float(double number) { return add(Json(number)); }
     bool string(std::string& text) { return add(Json(std::move(text))); }
-    bool binary(nlohmann::json::binary_t&) { return refuse("binary value"); }
-    bool start_object(std::size_t) { return open(Json(Json::Members())); }
-    bool start_array(std::size_t) { return open(Json(Json::Items())); }
+    bool start_object() { return open(Json(Json::Members())); }
+    bool start_array() { return open(Json(Json::Items())); }
     bool end_object() { return close(); }
     bool end_array() { return close(); }
 
@@ -135,28 +129,84 @@ T parse_json(std::string_view text, std::string_view name, const JsonLimits& lim
     return builder.take();
 }
 
-inline nlohmann::json foreign(const Json& json) {
-    return std::visit(
-        [](const auto& value) -> nlohmann::json {
-            using Value = std::decay_t<decltype(value)>;
-            if constexpr (std::is_same_v<Value, Json::Items>) {
-                auto list = nlohmann::json::array();
-                for (const Json& item : value) list.push_back(foreign(item));
-                return list;
-            } else if constexpr (std::is_same_v<Value, Json::Members>) {
-                auto object = nlohmann::json::object();
-                for (const auto& [key, member] : value) object.emplace(key, foreign(member));
-                return object;
-            } else {
-                return value;
-            }
-        },
-        json.value);
-}
+class JsonWriter {
+public:
+    explicit JsonWriter(int indent) : indent_(indent) {}
+
+    std::string take() { return std::move(text_); }
+
+    void write(const Json& json, int depth = 0) {
+        std::visit([&](const auto& value) { put(value, depth); }, json.value);
+    }
+
+private:
+    void put(std::nullptr_t, int) { text_ += "null"; }
+    void put(bool flag, int) { text_ += flag ? "true" : "false"; }
+    void put(Index number, int) { text_ += std::to_string(number); }
+
+    // The shortest text that reads back as the same double; a whole one keeps a ".0".
+    void put(double number, int) {
+        if (!is_finite(number)) return put(nullptr, 0);
+        std::array<char, 32> buffer{};
+        const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number).ptr;
+        const std::string_view digits(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
+        text_ += digits;
+        if (digits.find_first_of(".e") == std::string_view::npos) text_ += ".0";
+    }
+
+    void put(const std::string& text, int) {
+        constexpr std::string_view letters = "\"\\bfnrt", meanings = "\"\\\b\f\n\r\t", hex = "0123456789abcdef";
+        text_ += '"';
+        for (const char c : valid_utf8(text)) {
+            const auto byte = static_cast<unsigned char>(c);
+            if (const auto k = meanings.find(c); k != std::string_view::npos)
+                (text_ += '\\') += letters[k];
+            else if (byte < 0x20)
+                ((text_ += "\\u00") += hex[byte / 16]) += hex[byte % 16];
+            else
+                text_ += c;
+        }
+        text_ += '"';
+    }
+
+    void put(const Json::Items& items, int depth) {
+        list('[', ']', items, depth, [&](const Json& item) { write(item, depth + 1); });
+    }
+
+    void put(const Json::Members& members, int depth) {
+        list('{', '}', members, depth, [&](const auto& member) {
+            put(member.first, depth);
+            text_ += indent_ < 0 ? ":" : ": ";
+            write(member.second, depth + 1);
+        });
+    }
+
+    template <class List, class Write>
+    void list(char open, char close, const List& items, int depth, Write&& write_item) {
+        text_ += open;
+        bool first = true;
+        for (const auto& item : items) {
+            if (!std::exchange(first, false)) text_ += ',';
+            new_line(depth + 1);
+            write_item(item);
+        }
+        if (!first) new_line(depth);
+        text_ += close;
+    }
+
+    void new_line(int depth) {
+        if (indent_ >= 0) (text_ += '\n').append(static_cast<std::size_t>(indent_ * depth), ' ');
+    }
+
+    int indent_;
+    std::string text_;
+};
 
 template <class T>
 std::string json_text(const T& json, int indent) {
-    return foreign(json).dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+    JsonWriter writer(indent);
+    writer.write(json);
+    return writer.take();
 }
 
 }  // namespace genmod::io::detail
