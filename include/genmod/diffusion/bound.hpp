@@ -82,26 +82,9 @@ struct BoundStep {
         if (options.variance_type == VarianceType::fixed_large ||
             options.variance_type == VarianceType::fixed_large_log)
             low = high = t == 0 ? true_log_variance : std::log(posterior.large);
-        fit_mean(level(schedule, t), options.prediction_type);
-    }
-
-private:
-    void fit_mean(const NoiseLevel& at, PredictionType type) {
-        // x0 = from_x * x_t + from_said * said.
-        double from_x = 0, from_said = 1;
-        if (type == PredictionType::epsilon) {
-            check(at.alpha != 0, "bound: epsilon tells nothing about x0 at pure noise (t ", t, ")");
-            from_x = 1 / at.alpha;
-            from_said = -at.sigma / at.alpha;
-        } else if (type == PredictionType::v_prediction) {
-            from_x = at.alpha;
-            from_said = -at.sigma;
-        } else if (type == PredictionType::flow_prediction) {
-            from_x = 1 / (at.alpha + at.sigma);
-            from_said = -at.sigma * from_x;
-        }
-        mean_x = posterior.x_weight + posterior.x0_weight * from_x;
-        mean_said = posterior.x0_weight * from_said;
+        const Reading way = reading(options.prediction_type, level(schedule, t));
+        mean_x = posterior.x_weight + posterior.x0_weight * way.x0_x;
+        mean_said = posterior.x0_weight * way.x0_said;
     }
 };
 

@@ -8,6 +8,7 @@
 #include "genmod/core/error.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/diffusion/combine.hpp"
 #include "genmod/diffusion/level.hpp"
 #include "genmod/diffusion/prediction.hpp"
 #include "genmod/diffusion/threshold.hpp"
@@ -22,6 +23,7 @@ struct DenoiserOptions {
     bool thresholding = false;  // wins over clip_sample
     double dynamic_thresholding_ratio = 0.995;
     double sample_max_value = 1;
+    double sigma_data = 0;  // not 0: the network is preconditioned for data of this deviation (EDM; 0.5 is usual)
 };
 
 namespace detail {
@@ -56,18 +58,19 @@ public:
     // Throws Error when the output does not have the shape of x (or twice its channels).
     template <class T>
     Prediction<T> operator()(const Tensor<T>& x, const NoiseLevel& level) const {
-        const auto answer = network_(x, Tensor<T>::full({x.dim(0)}, static_cast<T>(level.t)));
-        return read(detail::tensor_of(answer), x, level);
+        const Reading way = reading(options_.prediction_type, level, options_.sigma_data);
+        const auto answer = network_(way.input == 1 ? x : combine(way.input, x, 0, x),
+                                     Tensor<T>::full({x.dim(0)}, static_cast<T>(level.t)));
+        return read(detail::tensor_of(answer), x, way);
     }
 
 private:
     template <class T>
-    Prediction<T> read(const Tensor<T>& answer, const Tensor<T>& x, const NoiseLevel& level) const {
+    Prediction<T> read(const Tensor<T>& answer, const Tensor<T>& x, const Reading& way) const {
         const Index c = x.dim(-1);
         const bool two = answer.shape() == x.shape().with(-1, 2 * c);
         check(two || answer.shape() == x.shape(), "denoiser: the network made ", answer.shape(), " of ", x.shape());
-        Prediction<T> result =
-            to_prediction(options_.prediction_type, two ? detail::channels(answer, 0, c) : answer, x, level);
+        Prediction<T> result = to_prediction(way, two ? detail::channels(answer, 0, c) : answer, x);
         if (two) result.variance = detail::channels(answer, c, 2 * c);
         if (options_.thresholding)
             result.x0 = dynamic_threshold(result.x0, options_.dynamic_thresholding_ratio, options_.sample_max_value);

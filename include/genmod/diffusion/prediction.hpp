@@ -1,6 +1,7 @@
 // What a network says about a noisy picture, in the one currency that every sampler takes.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,35 +46,59 @@ struct Prediction {
     Tensor<T> gradient;  // scale * grad log p(y | x) of a guiding classifier; empty without one
 };
 
-// x0 and eps from what the network said at this level. Throws Error where that says nothing about the other one: an
-// epsilon at alpha 0 (pure noise), a sample at sigma 0 (no noise).
-template <class T>
-Prediction<T> to_prediction(PredictionType type, const Tensor<T>& said, const Tensor<T>& x, const NoiseLevel& level) {
-    const double alpha = level.alpha, sigma = level.sigma;
+// How to ask a network at a level, and how to read its answer: it sees input * x, and then
+// x0 = x0_x * x + x0_said * said, eps = eps_x * x + eps_said * said.
+struct Reading {
+    double x0_x, x0_said;
+    double eps_x, eps_said;
+    double input = 1;
+};
+
+// The preconditioning of Karras et al. 2022, table 1: x0 = c_skip x + c_out said for data of deviation sigma_data, in
+// any frame. A v_prediction network says the negative, as in diffusers. Throws Error for other types, and at pure
+// noise.
+inline Reading edm_reading(PredictionType type, const NoiseLevel& level, double sigma_data) {
+    check(type == PredictionType::epsilon || type == PredictionType::v_prediction, "prediction: ", type,
+          " is not known of preconditioned networks, only epsilon and v_prediction");
+    check(level.alpha != 0, "prediction: a preconditioned network cannot be asked at pure noise");
+    const double sigma = sigma_ve(level), variance = sigma * sigma + sigma_data * sigma_data;
+    const double c_in = 1 / std::sqrt(variance), sign = type == PredictionType::epsilon ? 1 : -1;
+    return {.x0_x = sigma_data * sigma_data / variance / level.alpha,
+            .x0_said = sign * sigma * sigma_data * c_in,
+            .eps_x = sigma / variance / level.alpha,
+            .eps_said = -sign * sigma_data * c_in,
+            .input = c_in / level.alpha};
+}
+
+// Throws Error where the answer says nothing about the other one: an epsilon at alpha 0 (pure noise), a sample at
+// sigma 0 (no noise). sigma_data 0: a network without preconditioning.
+inline Reading reading(PredictionType type, const NoiseLevel& level, double sigma_data = 0) {
+    const double alpha = level.alpha, sigma = level.sigma, whole = alpha + sigma;
+    if (sigma_data != 0) return edm_reading(type, level, sigma_data);
     switch (type) {
         case PredictionType::epsilon:
             check(alpha != 0, "prediction: epsilon tells nothing about x0 at pure noise (t ", level.t,
                   "); a schedule of zero terminal SNR needs v_prediction");
-            return {.x0 = combine(1 / alpha, x, -sigma / alpha, said), .eps = said, .variance = {}, .gradient = {}};
+            return {.x0_x = 1 / alpha, .x0_said = -sigma / alpha, .eps_x = 0, .eps_said = 1};
         case PredictionType::sample:
             check(sigma != 0, "prediction: a sample tells nothing about the noise where there is none (t ", level.t,
                   ")");
-            return {.x0 = said, .eps = combine(1 / sigma, x, -alpha / sigma, said), .variance = {}, .gradient = {}};
-        case PredictionType::v_prediction:
-            return {.x0 = combine(alpha, x, -sigma, said),
-                    .eps = combine(alpha, said, sigma, x),
-                    .variance = {},
-                    .gradient = {}};
-        case PredictionType::flow_prediction: {
+            return {.x0_x = 0, .x0_said = 1, .eps_x = 1 / sigma, .eps_said = -alpha / sigma};
+        case PredictionType::v_prediction: return {.x0_x = alpha, .x0_said = -sigma, .eps_x = sigma, .eps_said = alpha};
+        case PredictionType::flow_prediction:
             // x = alpha x0 + sigma eps and said = eps - x0; on a flow's levels alpha + sigma is 1.
-            const double whole = alpha + sigma;
-            return {.x0 = combine(1 / whole, x, -sigma / whole, said),
-                    .eps = combine(1 / whole, x, alpha / whole, said),
-                    .variance = {},
-                    .gradient = {}};
-        }
+            return {.x0_x = 1 / whole, .x0_said = -sigma / whole, .eps_x = 1 / whole, .eps_said = alpha / whole};
     }
     fail(ErrorCode::internal, "prediction type: not one of the enumerators");
+}
+
+// x0 and eps from what the network said about x.
+template <class T>
+Prediction<T> to_prediction(const Reading& way, const Tensor<T>& said, const Tensor<T>& x) {
+    const auto read = [&](double from_x, double from_said) {
+        return from_x == 0 && from_said == 1 ? said : combine(from_x, x, from_said, said);
+    };
+    return {.x0 = read(way.x0_x, way.x0_said), .eps = read(way.eps_x, way.eps_said), .variance = {}, .gradient = {}};
 }
 
 // The noise that leads from this x0 to x.
