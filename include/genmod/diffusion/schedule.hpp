@@ -16,8 +16,9 @@
 namespace genmod::diffusion {
 
 // The beta tables by diffusers' names. scaled_linear is linear in the square root (Stable Diffusion's; CompVis calls it
-// "linear"); squaredcos_cap_v2 is the cosine schedule of Nichol and Dhariwal 2021; sigmoid is GeoDiff's.
-enum class BetaSchedule { linear, scaled_linear, squaredcos_cap_v2, sigmoid };
+// "linear"); squaredcos_cap_v2 is the cosine schedule of Nichol and Dhariwal 2021; sigmoid is GeoDiff's; laplace is
+// that of Hang et al. 2024; exp has abar = exp(-12 t / T).
+enum class BetaSchedule { linear, scaled_linear, squaredcos_cap_v2, sigmoid, laplace, exp };
 
 inline std::string to_string(BetaSchedule schedule) {
     switch (schedule) {
@@ -25,17 +26,19 @@ inline std::string to_string(BetaSchedule schedule) {
         case BetaSchedule::scaled_linear: return "scaled_linear";
         case BetaSchedule::squaredcos_cap_v2: return "squaredcos_cap_v2";
         case BetaSchedule::sigmoid: return "sigmoid";
+        case BetaSchedule::laplace: return "laplace";
+        case BetaSchedule::exp: return "exp";
     }
     return "unknown";
 }
 
 // The schedule of that name. Throws Error for an unknown one.
 inline BetaSchedule parse_beta_schedule(std::string_view name) {
-    for (const auto schedule :
-         {BetaSchedule::linear, BetaSchedule::scaled_linear, BetaSchedule::squaredcos_cap_v2, BetaSchedule::sigmoid})
+    for (const auto schedule : {BetaSchedule::linear, BetaSchedule::scaled_linear, BetaSchedule::squaredcos_cap_v2,
+                                BetaSchedule::sigmoid, BetaSchedule::laplace, BetaSchedule::exp})
         if (to_string(schedule) == name) return schedule;
     fail(ErrorCode::argument, "beta schedule: unknown name \"", name,
-         "\"; known are linear, scaled_linear, squaredcos_cap_v2, sigmoid");
+         "\"; known are linear, scaled_linear, squaredcos_cap_v2, sigmoid, laplace, exp");
 }
 
 struct ScheduleOptions {
@@ -59,6 +62,18 @@ inline double cosine_alpha_bar(double u) {
     return cosine * cosine;
 }
 
+// Hang et al. 2024 as diffusers has it: abar = sqrt(snr / (1 + snr)), where log(snr) is Laplace distributed over u.
+inline double laplace_alpha_bar(double u) {
+    const double log_snr = std::log(1 - 2 * std::abs(0.5 - u) + 1e-6) * (u <= 0.5 ? -0.5 : 0.5);
+    return std::sqrt(1 / (1 + std::exp(-log_snr)));
+}
+
+// The beta between steps k and k + 1 of `steps` of a falling abar, at most 0.999.
+inline double capped_beta(double (*alpha_bar)(double), Index k, double steps) {
+    const double u = static_cast<double>(k);
+    return std::min(1 - alpha_bar((u + 1) / steps) / alpha_bar(u / steps), 0.999);
+}
+
 inline double beta(const ScheduleOptions& options, Index k) {
     const Index count = options.num_train_timesteps;
     const double steps = static_cast<double>(count), start = options.beta_start, end = options.beta_end;
@@ -68,10 +83,9 @@ inline double beta(const ScheduleOptions& options, Index k) {
             const double root = linspace(std::sqrt(start), std::sqrt(end), k, count);
             return root * root;
         }
-        case BetaSchedule::squaredcos_cap_v2: {
-            const double u = static_cast<double>(k);
-            return std::min(1 - cosine_alpha_bar((u + 1) / steps) / cosine_alpha_bar(u / steps), 0.999);
-        }
+        case BetaSchedule::squaredcos_cap_v2: return capped_beta(cosine_alpha_bar, k, steps);
+        case BetaSchedule::laplace: return capped_beta(laplace_alpha_bar, k, steps);
+        case BetaSchedule::exp: return capped_beta([](double u) { return std::exp(-12 * u); }, k, steps);
         case BetaSchedule::sigmoid: return (end - start) / (1 + std::exp(-linspace(-6, 6, k, count))) + start;
     }
     fail(ErrorCode::internal, "beta schedule: not one of the enumerators");

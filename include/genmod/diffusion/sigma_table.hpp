@@ -21,7 +21,7 @@ struct SigmaTable {
 
     explicit SigmaTable(const Schedule& schedule) {
         for (Index t = 0; t < schedule.steps(); ++t) {
-            const double alpha_bar = std::max(schedule.alpha_bar(t), 0x1p-24);
+            const double alpha_bar = schedule.alpha_bar(t) > 0 ? schedule.alpha_bar(t) : 0x1p-24;
             sigmas.push_back(std::sqrt((1 - alpha_bar) / alpha_bar));
             logs.push_back(std::log(sigmas.back()));
         }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,6 +70,62 @@ inline std::vector<Index> timesteps(Index train_steps, Index count, const Spacin
     }
     check(result.back() >= 0 && result.front() < train_steps, "timesteps: ", result.front(), "..", result.back(),
           " with steps_offset ", options.steps_offset, " leave 0..", train_steps - 1);
+    return result;
+}
+
+// The list of the Euler family (Euler, Heun, LMS, KDPM2, DPM++ SDE): as timesteps(), but linspace is not rounded.
+inline std::vector<double> real_timesteps(Index train_steps, Index count, const SpacingOptions& options = {}) {
+    const std::vector<Index> whole = timesteps(train_steps, count, options);
+    std::vector<double> result(whole.begin(), whole.end());
+    if (options.timestep_spacing != Spacing::linspace || count == 1) return result;
+    for (std::size_t k = 1; k + 1 < result.size(); ++k)
+        result[k] = static_cast<double>(train_steps - 1) / static_cast<double>(count - 1) *
+                    static_cast<double>(count - 1 - static_cast<Index>(k));
+    return result;
+}
+
+// The list of the multistep family (DPM-Solver, DEIS, UniPC, SA-Solver): linspace and leading are lists of count + 1
+// whose last entry is left out. The noisiest `cut` training steps are not used (diffusers' lambda_min_clipped);
+// trailing then keeps its stride and has fewer entries. Throws Error unless the list falls within 0..train_steps - 1.
+inline std::vector<Index> multistep_timesteps(Index train_steps, Index count, const SpacingOptions& options = {},
+                                              Index cut = 0) {
+    const Index used = train_steps - cut;
+    check(cut >= 0 && count >= 1 && count <= used, "timesteps: asked for ", count, " of ", used, " steps");
+    const double n = static_cast<double>(count), stride = static_cast<double>(train_steps) / n;
+    std::vector<Index> result;
+    for (Index k = 0; k < count; ++k) {
+        const double left = n - static_cast<double>(k), top = static_cast<double>(used);
+        if (options.timestep_spacing == Spacing::linspace) {
+            result.push_back(k == 0 ? used - 1 : round_half_even(left * ((top - 1) / n)));
+        } else if (options.timestep_spacing == Spacing::leading) {
+            result.push_back(used / (count + 1) * (count - k) + options.steps_offset);
+        } else if (options.timestep_spacing == Spacing::trailing) {
+            if (top - static_cast<double>(k) * stride <= 0) break;
+            result.push_back(round_half_even(top - static_cast<double>(k) * stride) - 1);
+        } else {
+            fail(ErrorCode::argument, "timesteps: spacing ", options.timestep_spacing,
+                 " is not one of multistep solvers");
+        }
+        check(result.back() >= 0 && result.back() < train_steps, "timesteps: ", result.back(), " with steps_offset ",
+              options.steps_offset, " leaves 0..", train_steps - 1);
+        check(k == 0 || result.back() < result[result.size() - 2], "timesteps: ", count, " steps are too many, ",
+              result.back(), " comes twice");
+    }
+    return result;
+}
+
+// What distilled models (LCM, TCD) were trained at: every (train_steps div original)-th step, of which `count` are
+// taken, the noisiest first (Luo et al. 2023). Throws Error unless count <= original <= train_steps.
+inline std::vector<Index> distilled_timesteps(Index train_steps, Index count, Index original = 50) {
+    check(original >= 1 && original <= train_steps, "timesteps: ", original, " original steps of ", train_steps);
+    check(count >= 1 && count <= original, "timesteps: asked for ", count, " of ", original, " original steps");
+    const Index stride = train_steps / original;
+    std::vector<Index> result;
+    for (Index k = 0; k < count; ++k)
+        result.push_back((original - static_cast<Index>(static_cast<double>(k) *
+                                                        (static_cast<double>(original) / static_cast<double>(count)))) *
+                             stride -
+                         1);
     return result;
 }
 
