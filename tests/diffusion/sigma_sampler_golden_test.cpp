@@ -10,9 +10,14 @@
 #include "genmod/diffusion/level.hpp"
 #include "genmod/diffusion/noise.hpp"
 #include "genmod/diffusion/sample.hpp"
+#include "genmod/diffusion/sampler/dpmpp_2s_ancestral.hpp"
+#include "genmod/diffusion/sampler/dpmpp_sde.hpp"
 #include "genmod/diffusion/sampler/euler.hpp"
 #include "genmod/diffusion/sampler/euler_ancestral.hpp"
 #include "genmod/diffusion/sampler/heun.hpp"
+#include "genmod/diffusion/sampler/kdpm2.hpp"
+#include "genmod/diffusion/sampler/kdpm2_ancestral.hpp"
+#include "genmod/diffusion/sampler/lms.hpp"
 #include "tests/support/golden.hpp"
 
 using namespace genmod;
@@ -129,6 +134,7 @@ void check_diffusers(const std::string& name, const Sampler& sampler, const std:
 }
 
 const std::vector<std::string> all{"epsilon", "sample", "v_prediction"}, no_sample{"epsilon", "v_prediction"};
+const std::vector<std::string> etas{"0.0", "0.5", "1.0"};
 const Churn churn{.s_churn = 2, .s_tmin = 0.1, .s_tmax = 10, .s_noise = 1.01, .draw_always = true};
 
 }  // namespace
@@ -140,7 +146,7 @@ TEST_CASE("Euler follows k-diffusion and diffusers") {
 }
 
 TEST_CASE("Euler ancestral follows k-diffusion and diffusers") {
-    for (const std::string eta : {"0.0", "0.5", "1.0"})
+    for (const std::string& eta : etas)
         check_k_diffusion("euler_ancestral/eta_" + eta, EulerAncestral{.eta = std::stod(eta), .s_noise = 1.01}, 1,
                           true);
     check_diffusers("euler_ancestral", EulerAncestral{.draw_on_last_step = true}, no_sample);
@@ -150,4 +156,28 @@ TEST_CASE("Heun follows k-diffusion and diffusers") {
     check_k_diffusion("heun", Heun{}, 1, false);
     check_k_diffusion("heun/churn", Heun{churn}, 1, false);
     check_diffusers("heun", Heun{}, all);
+}
+
+TEST_CASE("KDPM2 follows k-diffusion and diffusers") {
+    check_k_diffusion("dpm_2", Kdpm2{}, 1, false);
+    check_k_diffusion("dpm_2/churn", Kdpm2{churn}, 1, false);
+    check_diffusers("dpm_2", Kdpm2{}, no_sample);
+    for (const std::string& eta : etas)
+        check_k_diffusion("dpm_2_ancestral/eta_" + eta, Kdpm2Ancestral{std::stod(eta), 1.01}, 1, false);
+    check_diffusers("dpm_2_ancestral", Kdpm2Ancestral{}, no_sample);
+}
+
+TEST_CASE("LMS follows k-diffusion and diffusers") {
+    for (const Index order : {1, 2, 3, 4})
+        check_k_diffusion("lms/order_" + std::to_string(order), Lms{order}, 1, order == 1);
+    check_diffusers("lms", Lms{}, all);
+}
+
+TEST_CASE("DPM++ 2S ancestral and DPM++ SDE follow k-diffusion and diffusers") {
+    for (const std::string& eta : etas) {
+        check_k_diffusion("dpmpp_2s_ancestral/eta_" + eta, Dpmpp2sAncestral{std::stod(eta), 1.01}, 1, true);
+        check_k_diffusion("dpmpp_sde/eta_" + eta, DpmppSde{std::stod(eta), 1.01}, 2, true);
+    }
+    check_k_diffusion("dpmpp_sde/r", DpmppSde{.r = 0.3}, 2, true);
+    check_diffusers("dpmpp_sde", DpmppSde{}, no_sample, 2);
 }

@@ -140,14 +140,22 @@ def k_diffusion_loops():
     loop("heun/churn", sampling.sample_heun, **CHURN)
     for eta in (0.0, 0.5, 1.0):
         loop(f"euler_ancestral/eta_{eta}", sampling.sample_euler_ancestral, eta=eta, s_noise=1.01)
+        loop(f"dpm_2_ancestral/eta_{eta}", sampling.sample_dpm_2_ancestral, eta=eta, s_noise=1.01)
+        loop(f"dpmpp_2s_ancestral/eta_{eta}", sampling.sample_dpmpp_2s_ancestral, eta=eta, s_noise=1.01)
+        loop(f"dpmpp_sde/eta_{eta}", sampling.sample_dpmpp_sde, eta=eta, s_noise=1.01)
+    loop("dpmpp_sde/r", sampling.sample_dpmpp_sde, eta=1.0, r=0.3)
+    loop("dpm_2", sampling.sample_dpm_2)
+    loop("dpm_2/churn", sampling.sample_dpm_2, **CHURN)
+    for order in range(1, 5):
+        loop(f"lms/order_{order}", sampling.sample_lms, order=order)
     save("diffusion/sigma_k_diffusion.safetensors", tensors, keep_double=True)
     torch.set_default_dtype(torch.float32)
 
 
 def sigmas_of(scheduler):
-    """The levels between steps: two-stage schedulers hold the inner ones twice."""
+    """The levels between steps, which two-stage schedulers repeat."""
     sigmas = scheduler.sigmas.tolist()
-    return sigmas if scheduler.order == 1 else [sigmas[0], *sigmas[1:-1:2], sigmas[-1]]
+    return [s for k, s in enumerate(sigmas) if k == 0 or s != sigmas[k - 1]]
 
 
 def diffusers_loop(given, scheduler_type, prediction, **config):
@@ -183,6 +191,10 @@ def diffusers_loops():
     loop("euler", EulerDiscreteScheduler)
     loop("euler_ancestral", EulerAncestralDiscreteScheduler, no_sample, karras=False)
     loop("heun", HeunDiscreteScheduler)
+    loop("dpm_2", KDPM2DiscreteScheduler, no_sample)
+    loop("dpm_2_ancestral", KDPM2AncestralDiscreteScheduler, no_sample)
+    loop("lms", LMSDiscreteScheduler)
+    loop("dpmpp_sde", DPMSolverSDEScheduler, no_sample)
     save("diffusion/sigma_diffusers.safetensors", tensors)
 
 

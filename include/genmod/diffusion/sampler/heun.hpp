@@ -28,7 +28,7 @@ struct Heun {
         const Tensor<T> first = ask<T>(predict, now.x, now.at.from).x0;
         const Tensor<T> euler = euler_step(now.x, first, now.at.from, at.to);
         const Line line(now.at);
-        if (line.euler_only(now.at)) return euler;
+        if (at.to.sigma == 0 || line.from_infinity(now.at)) return euler;
         const double s = line.place(now.at.from), end = line.place(at.to);
         const Tensor<T> second = ask<T>(predict, euler, at.to).x0;
         return corrected(euler, first, second, line.unit(at.to) * (s - end) / (2 * end));

@@ -32,15 +32,14 @@ public:
     }
 
     // s; infinite at pure noise, unless the line is a flow's.
-    double place(const NoiseLevel& level) const { return flow_ ? level.sigma : sigma_ve(level); }
-    double unit(const NoiseLevel& level) const { return flow_ ? 1 : level.alpha; }
+    double place(const NoiseLevel& level) const { return level.sigma / unit(level); }
+    double unit(const NoiseLevel& level) const { return flow_ ? level.alpha + level.sigma : level.alpha; }
 
     // The level at s, which may be none of the run's. Throws Error as Step::between does.
     NoiseLevel level(const Step& at, double s) const { return at.between(flow_ ? s / (1 - s) : s); }
 
-    // Whether Euler's step is all that can be done: at the end, where x0 is the answer, and from a beginning at
-    // infinity.
-    bool euler_only(const Step& at) const { return at.to.sigma == 0 || (at.from.alpha == 0 && !flow_); }
+    // Whether the step begins at infinity, where Euler's step alone is defined.
+    bool from_infinity(const Step& at) const { return at.from.alpha == 0 && !flow_; }
 
 private:
     bool flow_ = false;
