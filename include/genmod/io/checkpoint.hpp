@@ -73,6 +73,9 @@ public:
     bool has_number(std::string_view name) const { return find("number/", name) != nullptr; }
     bool has_text(std::string_view name) const { return find("text/", name) != nullptr; }
 
+    // The shape of a tensor of a loaded checkpoint. Throws Error(bad_file) when it is missing.
+    const Shape& shape(std::string_view name) const { return file().entry(name).shape; }
+
     // Throws one Error(bad_file) that counts and names the tensors that are missing, misshapen or left over.
     void expect(const std::vector<WantedTensor>& wanted) const { file().expect(wanted); }
 

@@ -19,7 +19,6 @@
 #include "genmod/io/atomic_file.hpp"
 #include "genmod/io/crc32.hpp"
 #include "genmod/io/dtype.hpp"
-#include "genmod/io/json.hpp"
 #include "genmod/io/read_file.hpp"
 #include "genmod/io/safetensors_header.hpp"
 #include "genmod/io/utf8.hpp"
@@ -133,25 +132,33 @@ private:
         return metadata;
     }
 
-    template <class Sink>
-    void write(Sink&& sink) const {
-        Json::Members header;
+    // The header's JSON, keys sorted.
+    std::string header_text() const {
+        std::map<std::string, std::string> members;
         std::uint64_t end = 0;
         for (const Item* item : order()) {
             const Pending& tensor = item->second;
             const std::uint64_t begin = end;
             end += static_cast<std::uint64_t>(tensor.shape.size()) * item_size(*item);
-            Json::Items shape;
-            for (Index axis = 0; axis < tensor.shape.rank(); ++axis) shape.emplace_back(tensor.shape.dim(axis));
-            header[item->first] =
-                Json::Members{{"dtype", to_string(tensor.dtype)},
-                              {"shape", std::move(shape)},
-                              {"data_offsets", Json::Items{static_cast<Index>(begin), static_cast<Index>(end)}}};
+            std::string shape;
+            for (Index axis = 0; axis < tensor.shape.rank(); ++axis)
+                shape += message(axis == 0 ? "" : ",", tensor.shape.dim(axis));
+            members[item->first] = message("{\"data_offsets\":[", begin, ",", end, "],\"dtype\":\"",
+                                           to_string(tensor.dtype), "\",\"shape\":[", shape, "]}");
         }
-        Json::Members texts;
-        for (const auto& [key, value] : metadata()) texts.emplace(key, value);
-        if (!texts.empty()) header["__metadata__"] = std::move(texts);
-        std::string text = to_text(std::move(header));
+        std::string texts;
+        for (const auto& [key, value] : metadata())
+            texts += message(texts.empty() ? "" : ",", detail::json_quoted(key), ":", detail::json_quoted(value));
+        if (!texts.empty()) members["__metadata__"] = message("{", texts, "}");
+        std::string result;
+        for (const auto& [key, value] : members)
+            result += message(result.empty() ? "{" : ",", detail::json_quoted(key), ":", value);
+        return result + (result.empty() ? "{}" : "}");
+    }
+
+    template <class Sink>
+    void write(Sink&& sink) const {
+        std::string text = header_text();
         text.resize((text.size() + 7) / 8 * 8, ' ');
         check(text.size() <= 100'000'000, "safetensors: a header of ", text.size(),
               " bytes is over the format's limit");

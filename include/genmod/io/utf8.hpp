@@ -49,4 +49,24 @@ inline std::string valid_utf8(std::string_view text) {
     return result;
 }
 
+namespace detail {
+
+// The text as JSON writes it, in quotes; bytes that are not UTF-8 become U+FFFD.
+inline std::string json_quoted(std::string_view text) {
+    constexpr std::string_view letters = "\"\\bfnrt", meanings = "\"\\\b\f\n\r\t", hex = "0123456789abcdef";
+    std::string result = "\"";
+    for (const char c : valid_utf8(text)) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (const auto k = meanings.find(c); k != std::string_view::npos)
+            (result += '\\') += letters[k];
+        else if (byte < 0x20)
+            ((result += "\\u00") += hex[byte / 16]) += hex[byte % 16];
+        else
+            result += c;
+    }
+    return result += '"';
+}
+
+}  // namespace detail
+
 }  // namespace genmod::io

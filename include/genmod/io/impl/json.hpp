@@ -22,35 +22,6 @@
 
 namespace genmod::io::detail {
 
-// What every reader of JSON here starts from: it keeps the first complaint and ends the parse.
-class SaxBase {
-public:
-    const std::string& complaint() const { return complaint_; }
-
-    bool syntax_error(std::size_t byte, const char* expected) {
-        return refuse("byte ", byte, ": syntax error, expected ", expected);
-    }
-
-protected:
-    template <class... Parts>
-    bool refuse(const Parts&... parts) {
-        if (complaint_.empty()) complaint_ = message(parts...);
-        return false;
-    }
-
-private:
-    std::string complaint_;
-};
-
-// Feeds `text` to the handler. Throws Error(bad_file) with `name` unless it accepts all of it.
-template <class Handler>
-void scan_json(std::string_view text, std::string_view name, Handler& handler) {
-    if (const auto nul = text.find('\0'); nul != std::string_view::npos)
-        fail(ErrorCode::bad_file, name, ": NUL byte in the JSON text at byte ", nul);
-    if (text.substr(0, 3) == "\xEF\xBB\xBF") fail(ErrorCode::bad_file, name, ": byte order mark before the JSON text");
-    if (!JsonParser<Handler>(text, handler).run()) fail(ErrorCode::bad_file, name, ": ", handler.complaint());
-}
-
 // Builds a Json from the events of the parser.
 class JsonBuilder : public SaxBase {
 public:
@@ -154,20 +125,7 @@ private:
         if (digits.find_first_of(".e") == std::string_view::npos) text_ += ".0";
     }
 
-    void put(const std::string& text, int) {
-        constexpr std::string_view letters = "\"\\bfnrt", meanings = "\"\\\b\f\n\r\t", hex = "0123456789abcdef";
-        text_ += '"';
-        for (const char c : valid_utf8(text)) {
-            const auto byte = static_cast<unsigned char>(c);
-            if (const auto k = meanings.find(c); k != std::string_view::npos)
-                (text_ += '\\') += letters[k];
-            else if (byte < 0x20)
-                ((text_ += "\\u00") += hex[byte / 16]) += hex[byte % 16];
-            else
-                text_ += c;
-        }
-        text_ += '"';
-    }
+    void put(const std::string& text, int) { text_ += json_quoted(text); }
 
     void put(const Json::Items& items, int depth) {
         list('[', ']', items, depth, [&](const Json& item) { write(item, depth + 1); });

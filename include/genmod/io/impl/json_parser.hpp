@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "genmod/core/error.hpp"
 #include "genmod/io/utf8.hpp"
 
 namespace genmod::io::detail {
@@ -215,5 +216,34 @@ private:
     std::vector<char> open_;  // '{' and '[' not closed yet
     std::string string_;
 };
+
+// What every reader of JSON here starts from: it keeps the first complaint and ends the parse.
+class SaxBase {
+public:
+    const std::string& complaint() const { return complaint_; }
+
+    bool syntax_error(std::size_t byte, const char* expected) {
+        return refuse("byte ", byte, ": syntax error, expected ", expected);
+    }
+
+protected:
+    template <class... Parts>
+    bool refuse(const Parts&... parts) {
+        if (complaint_.empty()) complaint_ = message(parts...);
+        return false;
+    }
+
+private:
+    std::string complaint_;
+};
+
+// Feeds `text` to the handler. Throws Error(bad_file) with `name` unless it accepts all of it.
+template <class Handler>
+void scan_json(std::string_view text, std::string_view name, Handler& handler) {
+    if (const auto nul = text.find('\0'); nul != std::string_view::npos)
+        fail(ErrorCode::bad_file, name, ": NUL byte in the JSON text at byte ", nul);
+    if (text.substr(0, 3) == "\xEF\xBB\xBF") fail(ErrorCode::bad_file, name, ": byte order mark before the JSON text");
+    if (!JsonParser<Handler>(text, handler).run()) fail(ErrorCode::bad_file, name, ": ", handler.complaint());
+}
 
 }  // namespace genmod::io::detail

@@ -16,7 +16,7 @@
 #include "genmod/core/shape.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/io/dtype.hpp"
-#include "genmod/io/impl/json.hpp"
+#include "genmod/io/impl/json_parser.hpp"
 #include "genmod/io/read_file.hpp"
 #include "genmod/io/safetensors_header.hpp"
 
