@@ -43,6 +43,9 @@ public:
         });
     }
 
+    // The seeds are all that a saved run needs.
+    static void visit(auto& self, auto&& f) { f("seeds", self.seeds_); }
+
 private:
     template <class T>
     Tensor<T> normals_of(const Shape& shape, const Stream& stream) const {

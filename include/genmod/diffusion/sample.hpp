@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -34,7 +35,7 @@ struct SampleStep {
     Index total = 0;
     NoiseLevel level;  // where x is now
     Tensor<T>& x;
-    const Prediction<T>& prediction;  // the network's last one, of the level before
+    const Prediction<T>& prediction;  // the step's first one: for the x it began with. The last one, if it asked none
     bool stop = false;
 };
 
@@ -44,13 +45,19 @@ struct NoCallback {
     void operator()(Index, Index) const {}
 };
 
-// Keeps the last prediction for the callback.
+// Keeps a step's first prediction for the callback: solvers of higher order ask again, elsewhere.
 template <class T, class Predict>
 struct Recorder {
     const Predict& predict;
-    Prediction<T>& last;
+    Prediction<T>& kept;
+    bool& asked;
 
-    Prediction<T> operator()(const Tensor<T>& x, const NoiseLevel& level) const { return last = predict(x, level); }
+    Prediction<T> operator()(const Tensor<T>& x, const NoiseLevel& level) const {
+        Prediction<T> said = predict(x, level);
+        if (!asked) kept = said;
+        asked = true;
+        return said;
+    }
 };
 
 // Throws Error(non_finite), with the step and the sample, when x holds NaN or infinity.
@@ -73,14 +80,6 @@ bool report(Callback& callback, SampleStep<T> step) {
     return !step.stop;
 }
 
-template <class T>
-SeededNoise seeded_noise(const SampleOptions<T>& options, Index pictures) {
-    if (!options.seeds.empty()) return SeededNoise(options.seeds);
-    std::vector<std::uint64_t> seeds;
-    for (Index k = 0; k < pictures; ++k) seeds.push_back(options.seed + static_cast<std::uint64_t>(k));
-    return SeededNoise(std::move(seeds));
-}
-
 }  // namespace detail
 
 // Takes x through the levels from step `first` on, with noise from `source` and the sampler's own `state`. Throws
@@ -93,18 +92,53 @@ Tensor<T> run_sampler(const Predict& predict, const Sampler& sampler, const Leve
     const auto total = static_cast<Index>(levels.steps.size());
     check(x.rank() >= 2, "sampling: expected a batch of pictures, found shape ", x.shape());
     check(first >= 0 && first <= total, "sampling: cannot begin with step ", first, " of ", total);
-    Prediction<T> last;
-    const detail::Recorder<T, Predict> recorder{predict, last};
+    Prediction<T> said;
+    bool asked = false;
+    const detail::Recorder<T, Predict> recorder{predict, said, asked};
     for (Index k = first; k < total; ++k) {
         if (stop_requested()) fail(ErrorCode::stopped, "sampling: stopped before step ", k + 1, " of ", total);
         const LevelPair& pair = levels.steps[static_cast<std::size_t>(k)];
         StepNoise noise(source, static_cast<std::uint64_t>(k));
+        asked = false;
         x = sampler.step(recorder, x, Step{pair.from, pair.to, k, total, &levels}, state, noise);
         detail::check_finite(x, k + 1, total);
-        if (!detail::report(callback, SampleStep<T>{k + 1, total, pair.to, x, last})) break;
+        if (!detail::report(callback, SampleStep<T>{k + 1, total, pair.to, x, said})) break;
     }
     return x;
 }
+
+// One callback that calls several, in their order.
+template <class... Callbacks>
+auto in_turn(Callbacks&&... callbacks) {
+    return
+        [all = std::tuple<Callbacks...>(std::forward<Callbacks>(callbacks)...)]<class T>(SampleStep<T>& step) mutable {
+            const auto call = [&](auto& callback) {
+                if (!detail::report(callback, step)) step.stop = true;
+            };
+            std::apply([&](auto&... each) { (call(each), ...); }, all);
+        };
+}
+
+namespace detail {
+
+// The seeds of the pictures, one by one.
+template <class T>
+std::vector<std::uint64_t> seeds(const SampleOptions<T>& options, Index pictures) {
+    std::vector<std::uint64_t> result = options.seeds;
+    for (Index k = 0; options.seeds.empty() && k < pictures; ++k)
+        result.push_back(options.seed + static_cast<std::uint64_t>(k));
+    return result;
+}
+
+// The x of the first level.
+template <class T>
+Tensor<T> start(const Levels& levels, const SampleOptions<T>& options, const SeededNoise& source) {
+    if (!options.start.empty()) return options.start.clone();
+    const Tensor<T> noise = source.start<T>(options.shape);
+    return levels.start_scale == 1 ? noise : combine(levels.start_scale, noise, 0, noise);
+}
+
+}  // namespace detail
 
 // Pictures from noise. predict(x, level) -> Prediction is what denoiser() gives. Picture k depends on its seed only,
 // not on the batch or on threads.
@@ -113,14 +147,9 @@ Tensor<T> sample(const Predict& predict, const Sampler& sampler, const Levels& l
                  Callback&& callback = {}) {
     const Shape shape = options.start.empty() ? options.shape : options.start.shape();
     check(shape.rank() >= 2, "sampling: expected a batch of pictures, found shape ", shape);
-    const SeededNoise source = detail::seeded_noise(options, shape.dim(0));
-    Tensor<T> x = options.start.clone();
-    if (options.start.empty()) {
-        x = source.start<T>(shape);
-        if (levels.start_scale != 1) x = combine(levels.start_scale, x, 0, x);
-    }
+    const SeededNoise source(detail::seeds(options, shape.dim(0)));
     typename Sampler::template State<T> state;
-    return run_sampler(predict, sampler, levels, std::move(x), source, state, options.first,
+    return run_sampler(predict, sampler, levels, detail::start(levels, options, source), source, state, options.first,
                        std::forward<Callback>(callback));
 }
 

@@ -1,0 +1,121 @@
+// Every sampler goes on after a kill as if nothing had happened.
+#include <cmath>
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "genmod/diffusion/prediction.hpp"
+#include "genmod/diffusion/resume.hpp"
+#include "genmod/diffusion/sample.hpp"
+#include "genmod/diffusion/sampler/ddim.hpp"
+#include "genmod/diffusion/sampler/ddpm.hpp"
+#include "genmod/diffusion/sampler/lcm.hpp"
+#include "genmod/diffusion/sampler/pndm.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace genmod;
+using namespace genmod::diffusion;
+
+namespace {
+
+// A network that is no straight line: x0 = x / (1 + x^2).
+Prediction<float> predict(const Tensor<float>& x, const NoiseLevel& at) {
+    const Tensor<float> x0 = zip(x, x, [](float a, float, Index) { return a / (1 + a * a); });
+    return {.x0 = x0, .eps = eps_from_x0(x, x0, at), .variance = {}, .gradient = {}};
+}
+
+std::string run_path() { return (std::filesystem::temp_directory_path() / "genmod_resume_test.safetensors").string(); }
+
+struct Kill : std::runtime_error {
+    Kill() : std::runtime_error("kill") {}
+};
+
+// Runs in as many processes as there are steps, each killed in the network's first answer after a step was saved.
+template <class Sampler>
+void check_kills(const Sampler& sampler, const Levels& levels) {
+    const SampleOptions<float> options{.shape = {3, 2, 2, 1}, .seed = 4};
+    const Tensor<float> whole = sample(predict, sampler, levels, options);
+    const auto total = static_cast<Index>(levels.steps.size());
+    save_run(run_path(), begin_run(sampler, levels, options), levels);
+    Tensor<float> x;
+    for (Index kills = 0; x.empty(); ++kills) {
+        REQUIRE(kills <= total);
+        auto run = load_run<float>(run_path(), sampler, levels);
+        REQUIRE(run.next == kills);
+        try {
+            const auto save_and_die = [&](SampleStep<float>& step) {
+                save_run(run_path(), run, levels);
+                if (step.step < total) throw Kill();
+            };
+            x = sample(predict, sampler, levels, run, save_and_die);
+        } catch (const Kill&) {
+            continue;
+        }
+    }
+    for (Index k = 0; k < x.size(); ++k) REQUIRE(x[k] == whole[k]);
+}
+
+}  // namespace
+
+TEST_CASE("a run that is killed after every step ends with the same bits") {
+    const Schedule schedule;
+    check_kills(Ddim{.eta = 0.5}, ddim_levels(schedule, 6));
+    check_kills(Ddpm{}, ddpm_levels(schedule, 6));
+    check_kills(Lcm{}, lcm_levels(schedule, 4));
+    check_kills(Pndm{}, pndm_levels(schedule, 8));
+    check_kills(Pndm{PredictionType::v_prediction}, pndm_levels(schedule, 8, {.skip_prk_steps = true}));
+}
+
+TEST_CASE("a stop leaves a run that goes on") {
+    const Levels levels = pndm_levels(Schedule(), 8);
+    const SampleOptions<float> options{.shape = {1, 4}};
+    auto run = begin_run(Pndm{}, levels, options);
+    const auto stop = [](SampleStep<float>& step) { step.stop = step.step % 3 == 0; };
+    sample(predict, Pndm{}, levels, run, stop);
+    REQUIRE(run.next == 3);
+    sample(predict, Pndm{}, levels, run, stop);
+    REQUIRE(run.next == 6);
+    const auto x = sample(predict, Pndm{}, levels, run), whole = sample(predict, Pndm{}, levels, options);
+    for (Index k = 0; k < x.size(); ++k) REQUIRE(x[k] == whole[k]);
+    // What a callback does to x is part of the run.
+    auto edited = begin_run(Pndm{}, levels, options);
+    sample(predict, Pndm{}, levels, edited, [](SampleStep<float>& step) {
+        step.x = Tensor<float>::zeros(step.x.shape());
+        step.stop = true;
+    });
+    REQUIRE(edited.x[0] == 0);
+}
+
+TEST_CASE("a file is taken for nothing but the run it is") {
+    const Levels levels = ddim_levels(Schedule(), 6);
+    save_run(run_path(), begin_run(Ddim{}, levels, SampleOptions<float>{.shape = {2, 3}}), levels);
+    REQUIRE(load_run<float>(run_path(), Ddim{}, levels).x.shape() == Shape{2, 3});
+    REQUIRE_THROWS_AS(load_run<double>(run_path(), Ddim{}, levels), Error);
+    REQUIRE_THROWS_AS(load_run<float>(run_path(), Pndm{}, levels), Error);
+    REQUIRE_THROWS_AS(load_run<float>(run_path(), Ddim{}, ddim_levels(Schedule(), 7)), Error);
+    REQUIRE_THROWS_AS(load_run<float>(run_path() + ".none", Ddim{}, levels), Error);
+    // Every byte that is cut off or changed.
+    std::ifstream in(run_path(), std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    const auto load = [&](const std::string& damaged) {
+        std::ofstream(run_path(), std::ios::binary) << damaged;
+        try {
+            load_run<float>(run_path(), Ddim{}, levels);
+            return ErrorCode::internal;
+        } catch (const Error& error) {
+            return error.code();
+        }
+    };
+    for (std::size_t k = 0; k < bytes.size(); k += 7) {
+        INFO("byte " << k);
+        REQUIRE(load(bytes.substr(0, k)) == ErrorCode::bad_file);
+        std::string changed = bytes;
+        changed[k] = static_cast<char>(changed[k] ^ 4);
+        REQUIRE(load(changed) == ErrorCode::bad_file);
+    }
+    std::filesystem::remove(run_path());
+}
