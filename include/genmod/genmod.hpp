@@ -13,6 +13,7 @@
 #include "genmod/core/memory.hpp"
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/rng.hpp"
+#include "genmod/core/rng_cuda.hpp"
 #include "genmod/core/rng_torch.hpp"
 #include "genmod/core/shape.hpp"
 #include "genmod/core/tensor.hpp"
