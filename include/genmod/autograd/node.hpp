@@ -9,6 +9,7 @@
 
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/kernels/elementwise.hpp"
 
 namespace genmod {
 
@@ -44,8 +45,7 @@ struct GradSlot {
             grad = addend.reshape(shape);
             return;
         }
-        T* sum = sink().data;
-        for (Index k = 0; k < addend.size(); ++k) sum[k] += addend[k];
+        kernels::accumulate(addend.data(), sink().data, addend.size());
     }
 };
 
