@@ -3,8 +3,8 @@
 Needs torch, diffusers, safetensors, scipy, torchsde, torchdiffeq, and k-diffusion (of which only sampling.py is loaded);
 run: python tests/reference/make_sigma_sampler_goldens.py
 
-The "network" is m = 0.5 * x + pattern[call] + t / 1000, x being the variance-preserving picture (for flow matching, and
-EDM: see there). Noise is given: draw d of step k is noise[k * draws + d]. A loop's tensor holds every x that the network
+The "network" is m = 0.5 * x + pattern[call] + t / 1000, where x is the variance-preserving picture, EDM's scaled one, or
+for flow matching x itself. Noise is given: draw d of step k is noise[k * draws + d]. A loop's tensor holds every x that the network
 was asked about, and the last x: [calls + 1, n, c, h, w], at signal 1 (x / alpha), for flow matching as it is.
 """
 
@@ -65,7 +65,7 @@ class Given:
         return {"start": self.start, "pattern": self.pattern, "noise": self.noise}
 
     def network(self, x, t, call):
-        pattern = self.pattern[call % len(self.pattern)].to(x.dtype)
+        pattern = self.pattern[call].to(x.dtype)
         return 0.5 * x + pattern + t / 1000
 
 
@@ -93,13 +93,13 @@ class Table:
 class Asked:
     """A denoiser for k-diffusion that keeps what it is asked."""
 
-    def __init__(self, given, table, prediction):
-        self.given, self.table, self.prediction = given, table, prediction
+    def __init__(self, given, table, prediction, always_first=False):
+        self.given, self.table, self.prediction, self.always_first = given, table, prediction, always_first
         self.xs, self.ts = [], []
 
     def __call__(self, x, sigma):
         sigma = float(sigma[0])
-        m = self.given.network(x / (sigma**2 + 1) ** 0.5, self.table.t(sigma), len(self.xs))
+        m = self.given.network(x / (sigma**2 + 1) ** 0.5, self.table.t(sigma), 0 if self.always_first else len(self.xs))
         self.xs.append(x)
         return x0_of(self.prediction, m, x, sigma)
 
@@ -116,7 +116,7 @@ def sigma_lists(sampling, table):
 
 def k_diffusion_loops():
     torch.set_default_dtype(torch.float64)
-    sampling, table, given = k_diffusion_sampling(), Table(), Given(51, 2 * STEPS)
+    sampling, table, given = k_diffusion_sampling(), Table(), Given(51, 64)
     tensors = given.tensors()
     lists = sigma_lists(sampling, table)
     for name, sigmas in lists.items():
@@ -148,8 +148,33 @@ def k_diffusion_loops():
     loop("dpm_2/churn", sampling.sample_dpm_2, **CHURN)
     for order in range(1, 5):
         loop(f"lms/order_{order}", sampling.sample_lms, order=order)
+    k_diffusion_dpm(sampling, table, given, tensors)
     save("diffusion/sigma_k_diffusion.safetensors", tensors, keep_double=True)
     torch.set_default_dtype(torch.float32)
+
+
+def k_diffusion_dpm(sampling, table, given, tensors):
+    """DPM-Solver-fast as the other loops. Of the adaptive solver the end and [accepted, rejected]; its network always
+    uses pattern[0], since it is asked again after a rejection."""
+    low, high = float(table.sigmas[0]), float(table.sigmas[-1])
+    for nfe, eta in itertools.product((6, 7, 8), (0.0, 0.5)):
+        asked, draws = Asked(given, table, "epsilon"), iter(given.noise)
+        options = {"eta": eta, "s_noise": 1.01, "noise_sampler": lambda *_, draws=draws: next(draws)}
+        last = sampling.sample_dpm_fast(asked, given.start * high, low, high, nfe, disable=True, **options)
+        tensors[f"dpm_fast/eta_{eta}/{nfe}/epsilon"] = torch.stack([*asked.xs, last])
+        sigmas = torch.linspace(-math.log(high), -math.log(low), nfe // 3 + 2).neg().exp()
+        tensors[f"dpm_fast_{nfe}.sigmas"] = sigmas
+        tensors[f"dpm_fast_{nfe}.ts"] = torch.tensor([table.t(s) for s in sigmas.tolist()])
+    adaptive = {"plain": {}, "pid": {"pcoeff": 0.2, "icoeff": 0.6, "dcoeff": 0.1, "rtol": 0.02, "h_init": 2.0}}
+    for (name, options), order, eta in itertools.product(adaptive.items(), (2, 3), (0.0, 1.0)):
+        asked, draws = Asked(given, table, "v_prediction", always_first=True), iter(given.noise)
+        options = options | {"order": order, "eta": eta, "noise_sampler": lambda *_, draws=draws: next(draws)}
+        last, info = sampling.sample_dpm_adaptive(
+            asked, given.start * high, low, high, disable=True, return_info=True, **options
+        )
+        key = f"dpm_adaptive/{name}/order_{order}/eta_{eta}"
+        tensors[key], tensors[key + ".steps"] = last[None], torch.tensor([info["n_accept"], info["n_reject"]])
+        print(key, info)
 
 
 def sigmas_of(scheduler):
@@ -158,44 +183,99 @@ def sigmas_of(scheduler):
     return [s for k, s in enumerate(sigmas) if k == 0 or s != sigmas[k - 1]]
 
 
-def diffusers_loop(given, scheduler_type, prediction, **config):
-    """x at signal 1 before each question and at the end; levels; as shipped, in float."""
-    scheduler = scheduler_type(**SCHEDULE, prediction_type=prediction, **config)
-    scheduler.set_timesteps(STEPS)
-    step, module = 0, sys.modules[scheduler_type.__module__]
-    two = scheduler.order == 2
-    draws = iter(given.noise.float())
-    scheduler.noise_sampler = lambda *_: next(draws)
-    module.randn_tensor = lambda *_, **__: next(draws)
-    x, xs = given.start.float() * scheduler.sigmas[0], []
-    for call, t in enumerate(scheduler.timesteps):
-        xs.append(x)
-        m = given.network(scheduler.scale_model_input(x, t), t, call).float()
-        x = scheduler.step(m, t, x).prev_sample
-    ts = scheduler.timesteps.tolist()[:: 2 if two else 1]
-    return torch.stack([*xs, x]), torch.tensor(sigmas_of(scheduler)), torch.tensor([*ts, -1.0])
+class Shipped:
+    """Loops of diffusers' schedulers as shipped, in float, into the tensors of a file."""
+
+    def __init__(self, given):
+        self.given, self.tensors = given, given.tensors()
+
+    def loop(self, key, prediction, scheduler, start, ask, churn=None):
+        """ask(x, t, call, sigma) is the network. With churn it is asked about the raised x, as in the paper, though
+        diffusers' pipelines would ask before: the step itself is the paper's."""
+        scheduler.set_timesteps(STEPS)
+        draws = iter(self.given.noise.float())
+        drawn = [next(draws)]
+
+        def draw(*_, **__):
+            result, drawn[0] = drawn[0], next(draws)
+            return result
+
+        scheduler.noise_sampler = sys.modules[type(scheduler).__module__].randn_tensor = draw
+        x, xs = start(self.given.start.float(), scheduler.sigmas[0]), []
+        for call, t in enumerate(scheduler.timesteps):
+            sigma = raised = float(scheduler.sigmas[call])
+            if churn and churn["s_tmin"] <= sigma <= churn["s_tmax"]:
+                raised = sigma * (1 + min(churn["s_churn"] / STEPS, 2**0.5 - 1))
+            elif churn:
+                draw()  # so that draw k belongs to step k
+            noise = drawn[0] * math.sqrt(raised**2 - sigma**2) * churn["s_noise"] if churn else 0
+            xs.append(x + noise)
+            m = ask(scheduler, xs[-1], t, call, raised).float()
+            x = scheduler.step(m, t, x, **(churn or {})).prev_sample
+        ts = scheduler.timesteps.tolist()[:: 2 if scheduler.order == 2 else 1]
+        self.tensors[f"{key}/{prediction}"] = torch.stack([*xs, x])
+        self.tensors[f"{key}.sigmas"] = torch.tensor(sigmas_of(scheduler))
+        self.tensors[f"{key}.ts"] = torch.tensor([*ts, -1.0])
+
+    def preserving(self, name, scheduler_type, predictions=PREDICTIONS, karras=True):
+        for prediction, replace in itertools.product(predictions, (False, True) if karras else (False,)):
+            options = {"use_karras_sigmas": True} if replace else {}
+            self.loop(
+                f"{name}/{'karras' if replace else 'plain'}",
+                prediction,
+                scheduler_type(**SCHEDULE, prediction_type=prediction, **options),
+                lambda x, sigma: x * sigma,
+                lambda scheduler, x, t, call, _: self.given.network(scheduler.scale_model_input(x, t), t, call),
+            )
+
+    def churned(self, table):
+        def ask(_, x, t, call, sigma):
+            return self.given.network(x / (sigma**2 + 1) ** 0.5, table.t(sigma), call)
+
+        for prediction in ("epsilon", "sample"):  # v mixes both levels' sigmas
+            scheduler = EulerDiscreteScheduler(**SCHEDULE, prediction_type=prediction)
+            self.loop("euler/churn/plain", prediction, scheduler, lambda x, sigma: x * sigma, ask, CHURN)
+
+    def edm(self):
+        def ask(scheduler, x, t, call, sigma):
+            scheduler.scale_model_input(x, t)
+            return self.given.network(x / (sigma**2 + 0.25) ** 0.5, 0.25 * math.log(sigma), call)
+
+        for prediction, churn in itertools.product(("epsilon", "v_prediction"), (None, CHURN)):
+            scheduler = EDMEulerScheduler(prediction_type=prediction)
+            key = "edm_euler/churn/karras" if churn else "edm_euler/karras"
+            self.loop(key, prediction, scheduler, lambda x, sigma: x * sigma, ask, churn)
+
+    def flow(self):
+        for shift in (1.0, 3.0):
+            for name, scheduler in (
+                ("flow_euler", FlowMatchEulerDiscreteScheduler(shift=shift)),
+                ("flow_euler_stochastic", FlowMatchEulerDiscreteScheduler(shift=shift, stochastic_sampling=True)),
+                ("flow_heun", FlowMatchHeunDiscreteScheduler(shift=shift)),
+            ):
+                self.loop(
+                    f"{name}/shift_{int(shift)}",
+                    "flow_prediction",
+                    scheduler,
+                    lambda x, _: x,
+                    lambda _, x, t, call, __: self.given.network(x, t, call),
+                )
 
 
 def diffusers_loops():
-    given = Given(52, 2 * STEPS)
-    tensors = given.tensors()
-
-    def loop(key, scheduler_type, predictions=PREDICTIONS, karras=True):
-        for prediction, replace in itertools.product(predictions, (False, True) if karras else (False,)):
-            options = {"use_karras_sigmas": True} if replace else {}
-            xs, sigmas, ts = diffusers_loop(given, scheduler_type, prediction, **options)
-            name = f"{key}/{'karras' if replace else 'plain'}"
-            tensors[f"{name}/{prediction}"], tensors[f"{name}.sigmas"], tensors[f"{name}.ts"] = xs, sigmas, ts
-
+    shipped = Shipped(Given(52, 2 * STEPS + 1))
     no_sample = ("epsilon", "v_prediction")
-    loop("euler", EulerDiscreteScheduler)
-    loop("euler_ancestral", EulerAncestralDiscreteScheduler, no_sample, karras=False)
-    loop("heun", HeunDiscreteScheduler)
-    loop("dpm_2", KDPM2DiscreteScheduler, no_sample)
-    loop("dpm_2_ancestral", KDPM2AncestralDiscreteScheduler, no_sample)
-    loop("lms", LMSDiscreteScheduler)
-    loop("dpmpp_sde", DPMSolverSDEScheduler, no_sample)
-    save("diffusion/sigma_diffusers.safetensors", tensors)
+    shipped.preserving("euler", EulerDiscreteScheduler)
+    shipped.preserving("euler_ancestral", EulerAncestralDiscreteScheduler, no_sample, karras=False)
+    shipped.preserving("heun", HeunDiscreteScheduler)
+    shipped.preserving("dpm_2", KDPM2DiscreteScheduler, no_sample)
+    shipped.preserving("dpm_2_ancestral", KDPM2AncestralDiscreteScheduler, no_sample)
+    shipped.preserving("lms", LMSDiscreteScheduler)
+    shipped.preserving("dpmpp_sde", DPMSolverSDEScheduler, no_sample)
+    shipped.churned(Table())
+    shipped.edm()
+    shipped.flow()
+    save("diffusion/sigma_diffusers.safetensors", shipped.tensors)
 
 
 if __name__ == "__main__":
