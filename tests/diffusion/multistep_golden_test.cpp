@@ -10,8 +10,12 @@
 #include "genmod/diffusion/level.hpp"
 #include "genmod/diffusion/noise.hpp"
 #include "genmod/diffusion/sample.hpp"
+#include "genmod/diffusion/sampler/deis.hpp"
 #include "genmod/diffusion/sampler/dpm_solver_multistep.hpp"
+#include "genmod/diffusion/sampler/dpm_solver_singlestep.hpp"
 #include "genmod/diffusion/sampler/dpmpp_3m_sde.hpp"
+#include "genmod/diffusion/sampler/sa_solver.hpp"
+#include "genmod/diffusion/sampler/unipc.hpp"
 #include "tests/support/golden.hpp"
 
 using namespace genmod;
@@ -67,6 +71,34 @@ DpmSolverMultistep dpmpp_2m(const Name& name) {
     sampler.brownian = true;
     sampler.eta = name.number("eta", 1);
     sampler.s_noise = name.number("s_noise", 1);
+    return sampler;
+}
+
+DpmSolverSinglestep dpm_singlestep(const Name& name) {
+    return {.solver_order = name.whole("solver_order", 2),
+            .algorithm_type = parse_dpm_algorithm(name.text("algorithm_type", "dpmsolver++")),
+            .solver_type = parse_dpm_solver_type(name.text("solver_type", "midpoint")),
+            .lower_order_final = name.yes("lower_order_final", false),
+            .diffusers_sde_third_order = true};
+}
+
+SaSolver sa_solver(const Name& name) {
+    return {.predictor_order = name.whole("predictor_order", 2),
+            .corrector_order = name.whole("corrector_order", 2),
+            .data_prediction = name.text("algorithm_type", "data_prediction") == "data_prediction",
+            .lower_order_final = name.yes("lower_order_final", true),
+            .tau = name.number("tau", 1),
+            .tau_first = name.number("tau_first", 200),
+            .tau_last = name.number("tau_last", 800)};
+}
+
+UniPc unipc(const Name& name) {
+    UniPc sampler{.solver_order = name.whole("solver_order", 2),
+                  .predict_x0 = name.yes("predict_x0", true),
+                  .solver_type = parse_unipc_type(name.text("solver_type", "bh2")),
+                  .lower_order_final = name.yes("lower_order_final", true)};
+    for (const char digit : name.text("disable_corrector", ""))
+        if (digit >= '0' && digit <= '9') sampler.disable_corrector.push_back(digit - '0');
     return sampler;
 }
 
@@ -161,4 +193,22 @@ TEST_CASE("multistep DPM-Solver++ follows k-diffusion's 2M, 2M SDE and 3M SDE st
     check_loops(golden, "dpmpp_2m_sde", 16, dpmpp_2m);
     check_loops(golden, "dpmpp_3m_sde", 12,
                 [](const Name& name) { return dpmpp_3m_sde(name.number("eta", 1), name.number("s_noise", 1)); });
+}
+
+TEST_CASE("UniPC follows diffusers step for step") {
+    check_loops(Golden("diffusion/unipc.safetensors"), "unipc", 128, unipc);
+}
+
+TEST_CASE("DEIS follows diffusers step for step") {
+    check_loops(Golden("diffusion/deis.safetensors"), "deis", 30, [](const Name& name) {
+        return Deis{name.whole("solver_order", 2), name.yes("lower_order_final", true)};
+    });
+}
+
+TEST_CASE("single-step DPM-Solver follows diffusers step for step") {
+    check_loops(Golden("diffusion/dpm_singlestep.safetensors"), "dpm_singlestep", 190, dpm_singlestep);
+}
+
+TEST_CASE("SA-Solver follows diffusers step for step") {
+    check_loops(Golden("diffusion/sa_solver.safetensors"), "sa_solver", 68, sa_solver);
 }

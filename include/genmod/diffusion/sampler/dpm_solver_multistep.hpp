@@ -67,21 +67,16 @@ private:
 
     // Of the answers, newest first.
     std::vector<double> weights(const ExponentialStep& move, const std::vector<double>& nodes) const {
-        const double base = move.weight(0);
-        if (nodes.size() == 1) return {base};
-        const double r0 = -nodes[1];
-        if (nodes.size() == 2) {
-            const double slope = slope_weight(move, solver_type) / r0;
-            return {base + slope, -slope};
-        }
+        if (nodes.size() == 1) return {move.weight(0)};
+        if (nodes.size() == 2) return slope_weights(move, slope_weight(move, solver_type), nodes[1]);
         // D_1 and D_2 by divided differences d0 = (m0 - m1) / r0 and d1 = (m1 - m2) / r1:
         // D_2 = (d0 - d1) / (r0 + r1), D_1 = d0 + r0 D_2. The published solver, followed here, takes half of the D_2
         // that the parabola through the answers has.
-        const double r1 = nodes[1] - nodes[2], slope = move.weight(1);
+        const double r0 = -nodes[1], r1 = nodes[1] - nodes[2], slope = move.weight(1);
         const double bend = move.weight(2) + (diffusers_sde_third_order ? sde_slip(move, algorithm_type) : 0);
         const double second = (slope * r0 + bend) / (r0 + r1);
         const double of_d0 = (slope + second) / r0, of_d1 = -second / r1;
-        return {base + of_d0, of_d1 - of_d0, -of_d1};
+        return {move.weight(0) + of_d0, of_d1 - of_d0, -of_d1};
     }
 };
 

@@ -99,6 +99,21 @@ inline std::vector<double> adams_weights(double z, const std::vector<double>& no
     return weights;
 }
 
+// The weights in a step of answers that lie at `nodes` (s = 0 first), exact for a polynomial through them.
+inline std::vector<double> answer_weights(const ExponentialStep& move, const std::vector<double>& nodes) {
+    if (nodes.size() == 1) return {move.weight(0)};
+    std::vector<double> weights = adams_weights(move.z, nodes);
+    for (double& weight : weights) weight *= move.front * move.z;
+    return weights;
+}
+
+// The weights in a step of the answers at s = 0 and s = `place`, when their slope D_1 weighs `slope`. Throws Error when
+// the slope is infinite, which some weights are on a step from pure noise.
+inline std::vector<double> slope_weights(const ExponentialStep& move, double slope, double place) {
+    check(std::isfinite(slope), "solver: this method cannot correct a step from pure noise (alpha 0)");
+    return {move.weight(0) - slope / place, slope / place};
+}
+
 // The network's last answers and the levels where it gave them, newest first.
 template <class T>
 struct AnswerHistory {
@@ -106,7 +121,11 @@ struct AnswerHistory {
     std::vector<double> alphas;
     std::vector<double> sigmas;
 
-    NoiseLevel level(std::size_t k) const { return {alphas[k], sigmas[k]}; }
+    // Where answer k was given. Throws Error when there is none, as this and sum() do for a state that was damaged.
+    NoiseLevel level(std::size_t k) const {
+        check(k < answers.size() && k < alphas.size() && k < sigmas.size(), "solver: the state has no answer ", k);
+        return {alphas[k], sigmas[k]};
+    }
 
     // Remembers at most `keep` answers.
     void push(Tensor<T> answer, const NoiseLevel& at, Index keep) {
@@ -136,6 +155,8 @@ struct AnswerHistory {
 
     // weight * x + the sum of weights[k] * answers[k].
     Tensor<T> sum(double weight, const Tensor<T>& x, const std::vector<double>& weights) const {
+        check(!weights.empty() && weights.size() <= answers.size(), "solver: the state has ", answers.size(),
+              " answers, expected ", weights.size());
         Tensor<T> result = combine(weight, x, weights[0], answers[0]);
         for (std::size_t k = 1; k < weights.size(); ++k) result = combine(1, result, weights[k], answers[k]);
         return result;
