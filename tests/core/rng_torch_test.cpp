@@ -131,7 +131,10 @@ TEST_CASE("calls of all kinds continue one another as in PyTorch, also from a sa
         TorchGenerator generator(7);
         const auto add = [&](const auto& values) {
             for (const auto value : values) found.push_back(value);
-            if (saved) generator = TorchGenerator(generator.state());
+            if (!saved) return;
+            TorchGenerator next;
+            next.set_state(generator.state());
+            generator = next;
         };
         add(numbers(generator.randn<float>({5})));
         add(numbers(generator.randn<double>({2})));

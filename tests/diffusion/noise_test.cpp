@@ -1,4 +1,4 @@
-// Where sampling takes its noise from: Brownian motion over the levels.
+// Where sampling takes its noise from: Brownian motion over the levels, and generators in the order of the calls.
 #include "genmod/diffusion/noise.hpp"
 
 #include <cmath>
@@ -6,7 +6,10 @@
 #include <vector>
 
 #include "genmod/core/context.hpp"
+#include "genmod/core/rng_cuda.hpp"
+#include "genmod/core/rng_torch.hpp"
 #include "genmod/diffusion/brownian.hpp"
+#include "genmod/diffusion/drawn_noise.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace genmod;
@@ -100,4 +103,47 @@ TEST_CASE("given noise and a step's noise pass Brownian draws on in their order"
     const SeededNoise seeded({5});
     StepNoise of_seed(seeded, 3);
     REQUIRE(of_seed.brownian<double>({1, 2}, 5, 4)[1] == between(seeded, {1, 2}, 5, 4)[1]);
+}
+
+TEST_CASE("one generator draws the batch at once, a list draws picture by picture, both with channels first") {
+    DrawnNoise<TorchGenerator> one({TorchGenerator(3)});
+    TorchGenerator plain(3);
+    for (const bool first : {true, false}) {
+        const auto x = first ? one.start<float>({2, 3, 5, 4}) : one.normals<float>({2, 3, 5, 4}, 0, 0);
+        const auto drawn = plain.randn<float>({2, 4, 3, 5});
+        for (Index n = 0; n < 2; ++n)
+            for (Index p = 0; p < 15; ++p)
+                for (Index c = 0; c < 4; ++c) REQUIRE(x[(n * 15 + p) * 4 + c] == drawn[(n * 4 + c) * 15 + p]);
+    }
+    DrawnNoise<TorchGenerator> list(generators_from<TorchGenerator>(3, 2));
+    const auto x = list.start<float>({2, 3, 5, 4});
+    for (Index n = 0; n < 2; ++n) {
+        DrawnNoise<TorchGenerator> alone({TorchGenerator(3 + static_cast<std::uint64_t>(n))});
+        const auto own = alone.start<float>({1, 3, 5, 4});
+        for (Index k = 0; k < own.size(); ++k) REQUIRE(x[n * own.size() + k] == own[k]);
+    }
+    REQUIRE_THROWS_AS(list.start<float>({3, 3, 5, 4}), Error);
+    REQUIRE_THROWS_AS(DrawnNoise<TorchGenerator>({}), Error);
+}
+
+TEST_CASE("drawn noise may be of another type than the pictures, and of a card") {
+    DrawnNoise<TorchGenerator, f16> half({TorchGenerator(3)});
+    const auto drawn = TorchGenerator(3).randn<f16>({1, 20});
+    const auto x = half.start<double>({1, 20});
+    for (Index k = 0; k < 20; ++k) REQUIRE(x[k] == static_cast<double>(to_float(drawn[k])));
+    const CudaCard card{.multiprocessors = 1, .threads_per_multiprocessor = 256};
+    DrawnNoise<CudaGenerator> cuda(generators_from<CudaGenerator>(3, 1, card));
+    REQUIRE(cuda.start<float>({1, 300})[299] == CudaGenerator(3, card).randn<float>({300})[299]);
+    REQUIRE(cuda.generators()[0].state().offset == 4);
+}
+
+TEST_CASE("drawn noise takes Brownian motions of the seeds, and leaves the generators alone") {
+    DrawnNoise<TorchGenerator> one({TorchGenerator(5)}), list(generators_from<TorchGenerator>(5, 2));
+    const auto expected = between(SeededNoise({5, 6}), {2, 3}, 4, 1);
+    const auto a = one.brownian<double>({2, 3}, 4, 1, 0, 0), b = list.brownian<double>({2, 3}, 4, 1, 0, 0);
+    for (Index k = 0; k < 6; ++k) {
+        REQUIRE(a[k] == expected[k]);
+        REQUIRE(b[k] == expected[k]);
+    }
+    REQUIRE(one.generators()[0].state().drawn == 0);
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "genmod/core/rng_torch.hpp"
+#include "genmod/diffusion/drawn_noise.hpp"
 #include "genmod/diffusion/prediction.hpp"
 #include "genmod/diffusion/resume.hpp"
 #include "genmod/diffusion/sample.hpp"
@@ -68,6 +70,22 @@ TEST_CASE("a run that is killed after every step ends with the same bits") {
     check_kills(Lcm{}, lcm_levels(schedule, 4));
     check_kills(Pndm{}, pndm_levels(schedule, 8));
     check_kills(Pndm{PredictionType::v_prediction}, pndm_levels(schedule, 8, {.skip_prk_steps = true}));
+}
+
+TEST_CASE("a run with generators of PyTorch goes on where they were") {
+    const Levels levels = ddpm_levels(Schedule(), 5);
+    const SampleOptions<float> options{.shape = {1, 1, 1, 3}};  // short draws: a normal is left over for the next one
+    using Drawn = DrawnNoise<TorchGenerator>;
+    Drawn noise({TorchGenerator(4)});
+    auto run = begin_run(Ddpm{}, levels, options, noise);
+    const Tensor<float> whole = sample(predict, Ddpm{}, levels, noise, options);
+    sample(predict, Ddpm{}, levels, run, [](SampleStep<float>& step) { step.stop = step.step == 2; });
+    save_run(run_path(), run, levels);
+    auto loaded = load_run<float>(run_path(), Ddpm{}, levels, Drawn({TorchGenerator(9)}));
+    REQUIRE(loaded.noise.generators()[0].state().spare != TorchState::no_spare);
+    const Tensor<float> x = sample(predict, Ddpm{}, levels, loaded);
+    for (Index k = 0; k < x.size(); ++k) REQUIRE(x[k] == whole[k]);
+    REQUIRE_THROWS_AS(load_run<float>(run_path(), Ddpm{}, levels, Drawn(generators_from<TorchGenerator>(9, 2))), Error);
 }
 
 TEST_CASE("a stop leaves a run that goes on") {

@@ -40,16 +40,15 @@ struct CudaState {
 class CudaGenerator {
 public:
     // Throws Error when the card could not run a block of 256 threads.
-    explicit CudaGenerator(std::uint64_t seed = 0, const CudaCard& card = {})
-        : CudaGenerator(CudaState{.seed = seed}, card) {}
-
-    // Continues from a state.
-    explicit CudaGenerator(const CudaState& state, const CudaCard& card = {}) : state_(state), card_(card) {
+    explicit CudaGenerator(std::uint64_t seed = 0, const CudaCard& card = {}) : state_{.seed = seed}, card_(card) {
         check(card.multiprocessors >= 0 && card.threads_per_multiprocessor >= 256, "CudaGenerator: a card of ",
               card.multiprocessors, " multiprocessors with ", card.threads_per_multiprocessor, " threads each");
     }
 
     const CudaState& state() const { return state_; }
+
+    // Continues from a state.
+    void set_state(const CudaState& state) { state_ = state; }
 
     // Begins again.
     void manual_seed(std::uint64_t seed) { state_ = {.seed = seed}; }

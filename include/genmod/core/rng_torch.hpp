@@ -87,13 +87,14 @@ public:
         manual_seed(seed);
     }
 
-    // Continues from a state.
-    explicit TorchGenerator(const TorchState& state, const TorchRules& rules = {}) : TorchGenerator(state.seed, rules) {
-        state_ = state;
-        engine_.discard(state.drawn);
-    }
-
     const TorchState& state() const { return state_; }
+
+    // Continues from a state.
+    void set_state(const TorchState& state) {
+        manual_seed(state.seed);
+        engine_.discard(state.drawn);
+        state_ = state;
+    }
 
     // Begins again; a negative seed of PyTorch is the same one modulo 2^64.
     void manual_seed(std::uint64_t seed) {

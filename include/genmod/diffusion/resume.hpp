@@ -44,13 +44,18 @@ struct SamplingRun {
     }
 };
 
-// The run that sample() would do, before its first step.
+// The run that sample() would do, before its first step; with noise of one's own, or that of the options' seeds.
+template <class T, class Sampler, StartNoise Source>
+SamplingRun<T, Sampler, Source> begin_run(const Sampler& /*sampler*/, const Levels& levels,
+                                          const SampleOptions<T>& options, Source noise) {
+    Tensor<T> x = detail::start(levels, options, noise);
+    return {.x = std::move(x), .next = options.first, .noise = std::move(noise)};
+}
 template <class T, class Sampler>
-SamplingRun<T, Sampler> begin_run(const Sampler& /*sampler*/, const Levels& levels, const SampleOptions<T>& options) {
+SamplingRun<T, Sampler> begin_run(const Sampler& sampler, const Levels& levels, const SampleOptions<T>& options) {
     const Shape shape = options.start.empty() ? options.shape : options.start.shape();
     check(shape.rank() >= 2, "sampling: expected a batch of pictures, found shape ", shape);
-    const SeededNoise noise(detail::seeds(options, shape.dim(0)));
-    return {.x = detail::start(levels, options, noise), .next = options.first, .noise = noise};
+    return begin_run(sampler, levels, options, SeededNoise(detail::seeds(options, shape.dim(0))));
 }
 
 // Goes on with a run to its end, or to where the callback or a stop request ends it. When the callback sees it, and

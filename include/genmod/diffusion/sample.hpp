@@ -131,14 +131,29 @@ std::vector<std::uint64_t> seeds(const SampleOptions<T>& options, Index pictures
 }
 
 // The x of the first level.
-template <class T>
-Tensor<T> start(const Levels& levels, const SampleOptions<T>& options, const SeededNoise& source) {
+template <class T, class Source>
+Tensor<T> start(const Levels& levels, const SampleOptions<T>& options, Source& source) {
     if (!options.start.empty()) return options.start.clone();
-    const Tensor<T> noise = source.start<T>(options.shape);
+    const Tensor<T> noise = source.template start<T>(options.shape);
     return levels.start_scale == 1 ? noise : combine(levels.start_scale, noise, 0, noise);
 }
 
 }  // namespace detail
+
+// A source of noise that can start a run, as SeededNoise and DrawnNoise.
+template <class Source>
+concept StartNoise = requires(Source& source, const Shape& shape) {
+    source.template start<float>(shape);
+};
+
+// Pictures from the noise of a given source; the options' seeds are not read. The source may be one with a memory.
+template <class T = float, class Predict, class Sampler, StartNoise Source, class Callback = detail::NoCallback>
+Tensor<T> sample(const Predict& predict, const Sampler& sampler, const Levels& levels, Source& source,
+                 const SampleOptions<T>& options, Callback&& callback = {}) {
+    typename Sampler::template State<T> state;
+    return run_sampler(predict, sampler, levels, detail::start(levels, options, source), source, state, options.first,
+                       std::forward<Callback>(callback));
+}
 
 // Pictures from noise. predict(x, level) -> Prediction is what denoiser() gives. Picture k depends on its seed only,
 // not on the batch or on threads.
@@ -148,9 +163,7 @@ Tensor<T> sample(const Predict& predict, const Sampler& sampler, const Levels& l
     const Shape shape = options.start.empty() ? options.shape : options.start.shape();
     check(shape.rank() >= 2, "sampling: expected a batch of pictures, found shape ", shape);
     const SeededNoise source(detail::seeds(options, shape.dim(0)));
-    typename Sampler::template State<T> state;
-    return run_sampler(predict, sampler, levels, detail::start(levels, options, source), source, state, options.first,
-                       std::forward<Callback>(callback));
+    return sample<T>(predict, sampler, levels, source, options, std::forward<Callback>(callback));
 }
 
 }  // namespace genmod::diffusion
