@@ -10,9 +10,10 @@ training steps that diffusers asks for.
 
 import itertools
 
+import numpy as np
 import torch
-from diffusers import LCMScheduler, PNDMScheduler
-from diffusers.schedulers import scheduling_lcm
+from diffusers import CMStochasticIterativeScheduler, LCMScheduler, PNDMScheduler, RePaintScheduler, TCDScheduler
+from diffusers.schedulers import scheduling_consistency_models, scheduling_lcm, scheduling_repaint, scheduling_tcd
 
 from golden import Numbers, save
 from make_scheduler_goldens import check_close, exact_betas
@@ -42,6 +43,8 @@ class Given:
 def in_double(scheduler):
     """The same scheduler on double tables."""
     config = scheduler.config
+    if not hasattr(scheduler, "alphas_cumprod"):
+        return scheduler
     betas = exact_betas(config.beta_schedule, config.beta_start, config.beta_end, config.num_train_timesteps)
     scheduler.betas = betas
     scheduler.alphas_cumprod = torch.cumprod(1 - betas, 0)
@@ -136,8 +139,111 @@ def lcm_loops():
     save("diffusion/lcm.safetensors", tensors, keep_double=True)
 
 
+def tcd_loops():
+    given = Given(63, draws=8)
+    tensors = given.tensors()
+    cases = [(count, "epsilon", 0.3, 1.0) for count in (1, 2, 4, 8)]
+    cases += [(4, prediction, eta, 1.0) for prediction in PREDICTIONS for eta in (0.0, 0.3, 1.0)]
+    cases += [(4, "epsilon", 0.3, 0.5)]
+    own = [999, 670, 350, 90]  # 0.7 * 90 is 63 in float and just below in double
+    cases += [("own", "epsilon", 0.3, 1.0)]
+    for count, prediction, eta, strength in dict.fromkeys(cases):
+
+        def run(scheduler, dtype):
+            if count == "own":
+                scheduler.set_timesteps(timesteps=own)
+            else:
+                scheduler.set_timesteps(count, strength=strength)
+            x, xs = given.start.to(dtype), []
+            for step, t in enumerate(scheduler.timesteps.tolist()):
+                scheduling_tcd.randn_tensor = lambda *a, **b: given.noise[step].to(dtype)
+                x = scheduler.step(given.network(x, step), t, x, eta=eta).prev_sample
+                xs.append(x)
+            return xs
+
+        key = f"{count}/{prediction}/{eta}/{strength}"
+        tensors[key] = exact(key, run, lambda: TCDScheduler(prediction_type=prediction))
+    save("diffusion/tcd.safetensors", tensors, keep_double=True)
+
+
+def consistency_loops():
+    given = Given(64, draws=8)
+    tensors = given.tensors()
+    cases = {
+        "1": ({"num_inference_steps": 1}, {}),
+        "2": ({"num_inference_steps": 2}, {}),
+        "5": ({"num_inference_steps": 5}, {}),
+        "own": ({"timesteps": [22, 9, 0]}, {}),
+        "free": ({"num_inference_steps": 4}, {"clip_denoised": False, "s_noise": 0.9}),
+        "other": ({"num_inference_steps": 3}, {"num_train_timesteps": 18, "sigma_min": 0.01, "sigma_max": 20.0}),
+    }
+    for key, (steps, options) in cases.items():
+
+        def run(scheduler, dtype):
+            scheduler.set_timesteps(**steps)
+            if dtype == torch.float64:
+                sigmas = np.exp(scheduler.timesteps.numpy() / 250)
+                scheduler.sigmas = torch.from_numpy(np.append(sigmas, scheduler.config.sigma_min))
+            x, xs = given.start.to(dtype) * scheduler.init_noise_sigma, []
+            for step, t in enumerate(scheduler.timesteps):
+                scheduling_consistency_models.randn_tensor = lambda *a, **b: given.noise[step].to(dtype)
+                m = given.network(scheduler.scale_model_input(x, t), step)
+                x = scheduler.step(m, t, x).prev_sample
+                xs.append(x)
+            return xs
+
+        tensors[key] = exact(key, run, lambda: CMStochasticIterativeScheduler(**options))
+        scheduler = CMStochasticIterativeScheduler(**options)
+        scheduler.set_timesteps(**steps)
+        tensors[key + ".timesteps"] = scheduler.timesteps
+    save("diffusion/consistency.safetensors", tensors, keep_double=True)
+
+
+def repaint_loops():
+    given = Given(65, calls=64, draws=64)
+    numbers = Numbers(66)
+    original = numbers.uniform(*SHAPE, low=-1, high=1)
+    mask = (numbers.uniform(*SHAPE) > 0.5).double()  # 1 keeps the original
+    mask[0, 0, 0, 0] = 0.25
+    tensors = given.tensors() | {"original": original, "mask": mask}
+    short = {"num_train_timesteps": 8, "beta_start": 0.01, "beta_end": 0.4}
+    cases = {
+        "2/3/0.0": (short, 8, 2, 3),
+        "2/3/1.0": (short, 8, 2, 3),
+        "3/2/0.5": (short, 8, 3, 2),
+        "1/2/0.0": (short, 8, 1, 2),
+        "10/10/0.0": (short, 8, 10, 10),
+        "long/0.7": ({}, 7, 10, 10),
+    }
+    for key, (options, count, length, times) in cases.items():
+        eta = float(key.split("/")[-1])
+
+        def run(scheduler, dtype):
+            scheduler.set_timesteps(count, length, times)
+            scheduler.eta = eta
+            x, xs = given.start.to(dtype), []
+            last, calls = int(scheduler.timesteps[0]) + 1, 0
+            for step, t in enumerate(scheduler.timesteps.tolist()):
+                scheduling_repaint.randn_tensor = lambda *a, **b: given.noise[step].to(dtype)
+                if t < last:
+                    m = given.network(x, calls)
+                    x = scheduler.step(m, t, x, original.to(dtype), mask.to(dtype)).prev_sample
+                    calls += 1
+                else:
+                    x = scheduler.undo_step(x, last)
+                last = t
+                xs.append(x)
+            return xs
+
+        tensors[key] = exact(key, run, lambda: RePaintScheduler(**options))
+    save("diffusion/repaint.safetensors", tensors, keep_double=True)
+
+
 if __name__ == "__main__":
     pndm_loops()
     lcm_loops()
+    tcd_loops()
+    consistency_loops()
+    repaint_loops()
     for name, error in WORST.items():
         print(f"{name} in float is within {error:.1e} of the peak")

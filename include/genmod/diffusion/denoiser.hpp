@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <type_traits>
 #include <utility>
 
@@ -24,6 +25,7 @@ struct DenoiserOptions {
     double dynamic_thresholding_ratio = 0.995;
     double sample_max_value = 1;
     double sigma_data = 0;  // not 0: the network is preconditioned for data of this deviation (EDM; 0.5 is usual)
+    double sigma_min = 0;   // of a preconditioned consistency model: where a picture counts as clean
 };
 
 namespace detail {
@@ -48,7 +50,7 @@ const auto& tensor_of(const V& var) { return var.value(); }
 }  // namespace detail
 
 // Asks a network and reads its answer. Network: (x [n, ..., c], t [n]) -> Tensor or Var [n, ..., c], or [n, ..., 2c]
-// when it also predicts the variance.
+// when it also predicts the variance. One that wants to know the noise level is asked (x, t, level).
 template <class Network>
 class Denoiser {
 public:
@@ -58,10 +60,13 @@ public:
     // Throws Error when the output does not have the shape of x (or twice its channels).
     template <class T>
     Prediction<T> operator()(const Tensor<T>& x, const NoiseLevel& level) const {
-        const Reading way = reading(options_.prediction_type, level, options_.sigma_data);
-        const auto answer = network_(way.input == 1 ? x : combine(way.input, x, 0, x),
-                                     Tensor<T>::full({x.dim(0)}, static_cast<T>(level.t)));
-        return read(detail::tensor_of(answer), x, way);
+        const Reading way = reading(options_.prediction_type, level, options_.sigma_data, options_.sigma_min);
+        const Tensor<T> input = way.input == 1 ? x : combine(way.input, x, 0, x);
+        const auto t = Tensor<T>::full({x.dim(0)}, static_cast<T>(level.t));
+        if constexpr (std::invocable<const Network&, const Tensor<T>&, const Tensor<T>&, const NoiseLevel&>)
+            return read(detail::tensor_of(network_(input, t, level)), x, way);
+        else
+            return read(detail::tensor_of(network_(input, t)), x, way);
     }
 
 private:

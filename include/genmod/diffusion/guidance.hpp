@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -12,13 +13,19 @@
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/diffusion/denoiser.hpp"
+#include "genmod/diffusion/noise_level.hpp"
 
 namespace genmod::diffusion {
+
+// The weight at a noise level; guidance_schedule.hpp makes some.
+using GuidanceWeight = std::function<double(const NoiseLevel& level)>;
 
 struct GuidanceOptions {
     double weight = 1;   // unconditional + weight * (conditional - unconditional): 1 is no guidance (the paper's w + 1)
     double rescale = 0;  // 0..1: how far the spread is brought back to the conditional one (Lin et al. 2023, eq. 16)
-    Index null_class = 0;  // the label that stands for "none", usually the last row of the class embedding
+    Index null_class = 0;              // the label that stands for "none", usually the last row of the class embedding
+    std::vector<Index> negative = {};  // instead of null_class: what each sample is to be led away from
+    GuidanceWeight weight_at = {};     // instead of weight: the weight at a noise level
 };
 
 // free + weight * (given - free), then rescaled. Of outputs with more than `c` channels only the first c are mixed; the
@@ -57,25 +64,40 @@ Tensor<T> mix_guidance(const Tensor<T>& free, const Tensor<T>& given, Index c, d
 template <class Network>
 class ClassifierFree {
 public:
+    // Throws Error unless there is one negative label for each label, or none at all.
     ClassifierFree(Network network, std::vector<Index> labels, const GuidanceOptions& options)
-        : network_(std::move(network)), labels_(std::move(labels)), options_(options) {}
+        : network_(std::move(network)), labels_(std::move(labels)), options_(options) {
+        if (options_.negative.empty()) options_.negative.assign(labels_.size(), options_.null_class);
+        check(options_.negative.size() == labels_.size(), "guidance: ", options_.negative.size(),
+              " negative labels for ", labels_.size());
+    }
 
     // Throws Error unless there is one label for each sample of x.
     template <class T>
+    Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& t, const NoiseLevel& level) const {
+        return guided(x, t, options_.weight_at ? options_.weight_at(level) : options_.weight);
+    }
+    template <class T>
     Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& t) const {
+        check(!options_.weight_at, "guidance: the weight depends on the noise level, which was not told");
+        return guided(x, t, options_.weight);
+    }
+
+private:
+    template <class T>
+    Tensor<T> guided(const Tensor<T>& x, const Tensor<T>& t, double weight) const {
         check(static_cast<Index>(labels_.size()) == x.dim(0), "guidance: ", labels_.size(), " labels for ", x.shape());
-        const std::vector<Index> none(labels_.size(), options_.null_class);
-        if (options_.weight == 1) return ask(x, t, labels_);
-        if (options_.weight == 0) return ask(x, t, none);
-        std::vector<Index> both = none;
+        check(is_finite(weight), "guidance: weight ", weight, " is not finite");
+        if (weight == 1) return ask(x, t, labels_);
+        if (weight == 0) return ask(x, t, options_.negative);
+        std::vector<Index> both = options_.negative;
         both.insert(both.end(), labels_.begin(), labels_.end());
         const Tensor<T> answer = ask(twice(x), twice(t), both);
         const Index n = x.dim(0);
         check(answer.rank() == x.rank() && answer.dim(0) == 2 * n, "guidance: the network made ", answer.shape());
-        return mix_guidance(answer.slice(0, n), answer.slice(n, 2 * n), x.dim(-1), options_.weight, options_.rescale);
+        return mix_guidance(answer.slice(0, n), answer.slice(n, 2 * n), x.dim(-1), weight, options_.rescale);
     }
 
-private:
     template <class T>
     Tensor<T> ask(const Tensor<T>& x, const Tensor<T>& t, const std::vector<Index>& labels) const {
         return detail::tensor_of(network_(x, t, labels));

@@ -1,6 +1,7 @@
 // What a network says about a noisy picture, in the one currency that every sampler takes.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <string_view>
@@ -55,26 +56,27 @@ struct Reading {
 };
 
 // The preconditioning of Karras et al. 2022, table 1: x0 = c_skip x + c_out said for data of deviation sigma_data, in
-// any frame. A v_prediction network says the negative, as in diffusers. Throws Error for other types, and at pure
-// noise.
-inline Reading edm_reading(PredictionType type, const NoiseLevel& level, double sigma_data) {
+// any frame. A v_prediction network says the negative, as in diffusers. With sigma_min that of consistency models (Song
+// et al. 2023, appendix C), where x0 is x at sigma_min. Throws Error for other types, and at pure noise.
+inline Reading edm_reading(PredictionType type, const NoiseLevel& level, double sigma_data, double sigma_min = 0) {
     check(type == PredictionType::epsilon || type == PredictionType::v_prediction, "prediction: ", type,
           " is not known of preconditioned networks, only epsilon and v_prediction");
     check(level.alpha != 0, "prediction: a preconditioned network cannot be asked at pure noise");
-    const double sigma = sigma_ve(level), variance = sigma * sigma + sigma_data * sigma_data;
-    const double c_in = 1 / std::sqrt(variance), sign = type == PredictionType::epsilon ? 1 : -1;
-    return {.x0_x = sigma_data * sigma_data / variance / level.alpha,
-            .x0_said = sign * sigma * sigma_data * c_in,
-            .eps_x = sigma / variance / level.alpha,
-            .eps_said = -sign * sigma_data * c_in,
+    const double sigma = sigma_ve(level), above = std::max(0.0, sigma - sigma_min), data = sigma_data * sigma_data;
+    const double c_in = 1 / std::sqrt(sigma * sigma + data), sign = type == PredictionType::epsilon ? 1 : -1;
+    const double variance = above * above + data, part = sigma_min == 0 ? 1 : above > 0 ? above / sigma : 0;
+    return {.x0_x = data / variance / level.alpha,
+            .x0_said = sign * above * sigma_data * c_in,
+            .eps_x = part * above / variance / level.alpha,
+            .eps_said = -sign * part * sigma_data * c_in,
             .input = c_in / level.alpha};
 }
 
 // Throws Error where the answer says nothing about the other one: an epsilon at alpha 0 (pure noise), a sample at
 // sigma 0 (no noise). sigma_data 0: a network without preconditioning.
-inline Reading reading(PredictionType type, const NoiseLevel& level, double sigma_data = 0) {
+inline Reading reading(PredictionType type, const NoiseLevel& level, double sigma_data = 0, double sigma_min = 0) {
     const double alpha = level.alpha, sigma = level.sigma, whole = alpha + sigma;
-    if (sigma_data != 0) return edm_reading(type, level, sigma_data);
+    if (sigma_data != 0) return edm_reading(type, level, sigma_data, sigma_min);
     switch (type) {
         case PredictionType::epsilon:
             check(alpha != 0, "prediction: epsilon tells nothing about x0 at pure noise (t ", level.t,
