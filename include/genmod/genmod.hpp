@@ -85,6 +85,7 @@
 #include "genmod/diffusion/classifier.hpp"
 #include "genmod/diffusion/classifier_guidance.hpp"
 #include "genmod/diffusion/combine.hpp"
+#include "genmod/diffusion/compat.hpp"
 #include "genmod/diffusion/denoiser.hpp"
 #include "genmod/diffusion/drawn_noise.hpp"
 #include "genmod/diffusion/edm_levels.hpp"

@@ -122,6 +122,9 @@ TEST_CASE("one generator draws the batch at once, a list draws picture by pictur
         const auto own = alone.start<float>({1, 3, 5, 4});
         for (Index k = 0; k < own.size(); ++k) REQUIRE(x[n * own.size() + k] == own[k]);
     }
+    DrawnNoise<TorchGenerator> delta(generators_from<TorchGenerator>(3, 1), generators_from<TorchGenerator>(31340, 1));
+    REQUIRE(delta.start<float>({1, 2})[0] == TorchGenerator(3).randn<float>({2})[0]);
+    REQUIRE(delta.normals<float>({1, 2}, 0, 0)[0] == TorchGenerator(31340).randn<float>({2})[0]);
     REQUIRE_THROWS_AS(list.start<float>({3, 3, 5, 4}), Error);
     REQUIRE_THROWS_AS(DrawnNoise<TorchGenerator>({}), Error);
 }

@@ -1,13 +1,29 @@
-"""Golden files of PyTorch's CPU generator, and of sampling loops of diffusers that draw from it.
+"""Golden files of PyTorch's CPU generator, and of pictures that diffusers and k-diffusion make from a seed alone.
 
-Needs torch, diffusers, safetensors; run: python tests/reference/make_rng_goldens.py
+Needs torch, diffusers, safetensors, scipy, torchsde, torchdiffeq, and k-diffusion (of which only sampling.py is
+loaded); run: python tests/reference/make_rng_goldens.py
+
+"again" is a second run with the generators as the first one left them: what it drew in vain shows there.
 
 Long draws are stored as their ends, sum, sum of squares, and a hash (FNV-1a over 8 bytes each) of their integers.
 """
 
 import torch
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    KDPM2AncestralDiscreteScheduler,
+    LCMScheduler,
+    SASolverScheduler,
+    TCDScheduler,
+)
+from diffusers.utils.torch_utils import randn_tensor
 
 from golden import save
+from make_scheduler_goldens import exact_alphas_cumprod
+from make_sigma_sampler_goldens import k_diffusion_sampling
 
 SEEDS = (0, 42, 2**32 - 1, 2**63)
 SIZES = (1, 15, 16, 17, 31, 32)
@@ -90,5 +106,74 @@ def generator_goldens():
     save("rng_torch.safetensors", tensors, keep_double=True)
 
 
+SHAPE = (2, 4, 3, 5)  # neither a picture nor the batch is a multiple of 16
+STEPS = 5
+SCHEDULE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+
+
+def network(x):
+    return x / (1 + x * x)
+
+
+def from_diffusers(scheduler, generator, step_options=None):
+    """A pipeline's loop: x is drawn, then whatever the scheduler draws. The last x."""
+    scheduler.set_timesteps(STEPS)
+    x = randn_tensor(SHAPE, generator=generator) * scheduler.init_noise_sigma
+    for t in scheduler.timesteps:
+        m = network(scheduler.scale_model_input(x, t))
+        x = scheduler.step(m, t, x, generator=generator, **(step_options or {})).prev_sample
+    return x
+
+
+def diffusers_goldens(tensors):
+    sde = {"algorithm_type": "sde-dpmsolver++", **SCHEDULE}
+    cases = {
+        "ddpm": (DDPMScheduler(clip_sample=False, **SCHEDULE), None),
+        "ddim": (DDIMScheduler(clip_sample=False, **SCHEDULE), {"eta": 1.0}),
+        "euler_ancestral": (EulerAncestralDiscreteScheduler(**SCHEDULE), None),
+        "kdpm2_ancestral": (KDPM2AncestralDiscreteScheduler(**SCHEDULE), None),
+        "dpm_sde": (DPMSolverMultistepScheduler(**sde), None),
+        "lcm": (LCMScheduler(**SCHEDULE), None),
+        "tcd": (TCDScheduler(**SCHEDULE), {"eta": 0.3}),
+        "sa_solver": (SASolverScheduler(**SCHEDULE), None),
+    }
+    for name, (scheduler, options) in cases.items():
+        one, many = seeded(5), [seeded(5), seeded(6)]
+        for key, generator in (("one", one), ("one_again", one), ("list", many), ("list_again", many)):
+            tensors[f"diffusers/{name}/{key}"] = from_diffusers(scheduler, generator, options)
+
+
+def k_diffusion_goldens(tensors):
+    """Its functions draw from the global generator, here after the x that they start from."""
+    sampling = k_diffusion_sampling()
+    alphas = exact_alphas_cumprod(DDPMScheduler(**SCHEDULE).config)
+    logs = ((1 - alphas) / alphas).log() / 2
+    steps = torch.linspace(999, 0, STEPS, dtype=torch.float64)
+    below = steps.floor().long()
+    part = steps - below
+    sigmas = ((1 - part) * logs[below] + part * logs[(below + 1).clamp(max=999)]).exp()
+    sigmas = torch.cat([sigmas, torch.zeros(1)]).float()
+
+    def denoised(x, sigma):
+        sigma = sigma[:, None, None, None]
+        return x - sigma * network(x / (sigma**2 + 1).sqrt())
+
+    for name in ("euler", "euler_ancestral", "heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_2m"):
+        torch.manual_seed(5)
+        for key in ("one", "one_again"):
+            x = torch.randn(SHAPE) * sigmas[0]
+            tensors[f"k_diffusion/{name}/{key}"] = getattr(sampling, f"sample_{name}")(
+                denoised, x, sigmas, disable=True
+            )
+
+
+def picture_goldens():
+    tensors = {}
+    diffusers_goldens(tensors)
+    k_diffusion_goldens(tensors)
+    save("diffusion/same_seed.safetensors", tensors)
+
+
 if __name__ == "__main__":
     generator_goldens()
+    picture_goldens()

@@ -33,14 +33,20 @@ std::vector<Generator> generators_from(std::uint64_t seed, Index count, const Mo
 template <class Generator, class Number = float>
 class DrawnNoise {
 public:
-    explicit DrawnNoise(std::vector<Generator> generators) : generators_(std::move(generators)) {
+    // `later`, if given, take over after the start: a web UI's "eta noise seed delta" (ENSD) is the seeds plus that.
+    explicit DrawnNoise(std::vector<Generator> generators, std::vector<Generator> later = {})
+        : generators_(std::move(generators)), later_(std::move(later)) {
         check(!generators_.empty(), "noise: no generators");
+        check(later_.empty() || later_.size() == generators_.size(), "noise: ", generators_.size(), " generators, and ",
+              later_.size(), " that take over");
     }
 
     // The noise that a run starts from, and the draw-th noise of a step: simply the next numbers.
     template <class T>
     Tensor<T> start(const Shape& shape) {
-        return next<T>(shape);
+        Tensor<T> result = next<T>(shape);
+        if (!later_.empty()) generators_ = later_;
+        return result;
     }
     template <class T>
     Tensor<T> normals(const Shape& shape, std::uint64_t /*step*/, std::uint32_t /*draw*/) {
@@ -117,6 +123,7 @@ private:
     static float number(Number x) requires(!std::is_floating_point_v<Number>) { return to_float(x); }
 
     std::vector<Generator> generators_;
+    std::vector<Generator> later_;
 };
 
 }  // namespace genmod::diffusion

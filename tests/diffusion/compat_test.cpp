@@ -1,0 +1,127 @@
+// The pictures that diffusers and k-diffusion make from a seed alone.
+#include "genmod/diffusion/compat.hpp"
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "genmod/core/rng_cuda.hpp"
+#include "genmod/core/rng_torch.hpp"
+#include "genmod/diffusion/denoiser.hpp"
+#include "genmod/diffusion/drawn_noise.hpp"
+#include "genmod/diffusion/level.hpp"
+#include "genmod/diffusion/sample.hpp"
+#include "genmod/diffusion/sampler/ddim.hpp"
+#include "genmod/diffusion/sampler/ddpm.hpp"
+#include "genmod/diffusion/sampler/dpm_solver_multistep.hpp"
+#include "genmod/diffusion/sampler/dpmpp_2s_ancestral.hpp"
+#include "genmod/diffusion/sampler/euler.hpp"
+#include "genmod/diffusion/sampler/euler_ancestral.hpp"
+#include "genmod/diffusion/sampler/heun.hpp"
+#include "genmod/diffusion/sampler/kdpm2.hpp"
+#include "genmod/diffusion/sampler/kdpm2_ancestral.hpp"
+#include "genmod/diffusion/sampler/lcm.hpp"
+#include "genmod/diffusion/sampler/sa_solver.hpp"
+#include "genmod/diffusion/sampler/tcd.hpp"
+#include "genmod/diffusion/schedule.hpp"
+#include "genmod/diffusion/sigma_levels.hpp"
+#include "tests/support/golden.hpp"
+
+using namespace genmod;
+using namespace genmod::diffusion;
+using genmod::test::Golden;
+
+namespace {
+
+constexpr Index steps = 5;
+
+Schedule latent_schedule() {
+    return Schedule({.beta_start = 0.00085, .beta_end = 0.012, .beta_schedule = BetaSchedule::scaled_linear});
+}
+
+template <class T>
+Tensor<T> network(const Tensor<T>& x, const Tensor<T>&) {
+    return zip(x, x, [](T value, T, Index) { return value / (1 + value * value); });
+}
+
+// Two runs from one seed, the second with the generators as the first one left them.
+template <class Sampler>
+void check_runs(const std::string& key, const Conventions& conventions, const Sampler& sampler, const Levels& levels) {
+    const Golden golden("diffusion/same_seed.safetensors");
+    const auto predict =
+        denoiser([](const Tensor<float>& x, const Tensor<float>& t) { return network(x, t); }, {.clip_sample = false});
+    auto noise = noise_as_in(conventions, 5, 2);
+    for (const std::string& run : {key, key + "_again"}) {
+        const auto x = sample(predict, as_in(conventions, sampler), levels, noise, {.shape = {2, 3, 5, 4}});
+        const auto expected = golden.read<double>(run);
+        test::require_close(run, x, expected, test::peak(expected, 1), 1e-5);
+    }
+}
+
+// Both of diffusers' ways to seed a batch.
+template <class Sampler>
+void check_diffusers(const std::string& name, const Sampler& sampler, const Levels& levels) {
+    Conventions conventions = genmod::diffusion::conventions(Program::diffusers);
+    check_runs("diffusers/" + name + "/one", conventions, sampler, levels);
+    conventions.seed_for_each = true;
+    check_runs("diffusers/" + name + "/list", conventions, sampler, levels);
+}
+
+}  // namespace
+
+TEST_CASE("one seed gives diffusers' picture") {
+    const Schedule schedule = latent_schedule();
+    const auto options = as_in(conventions(Program::diffusers), SigmaLevelOptions{});
+    const Levels sigmas = sigma_levels(schedule, steps, options);
+    check_diffusers("ddpm", Ddpm{}, ddpm_levels(schedule, steps));
+    check_diffusers("ddim", Ddim{.eta = 1}, ddim_levels(schedule, steps));
+    check_diffusers("euler_ancestral", EulerAncestral{}, sigmas);
+    check_diffusers("kdpm2_ancestral", Kdpm2Ancestral{}, sigmas);
+    check_diffusers("lcm", Lcm{}, lcm_levels(schedule, steps));
+    check_diffusers("tcd", Tcd{}, tcd_levels(schedule, steps));
+    const Levels multistep = sigma_levels(schedule, steps, {.multistep = true, .unit_start = true});
+    check_diffusers("dpm_sde", DpmSolverMultistep{.algorithm_type = DpmAlgorithm::sde_dpmsolver_pp}, multistep);
+    check_diffusers(
+        "sa_solver", SaSolver{},
+        sigma_levels(schedule, steps, {.multistep = true, .final_sigma = FinalSigma::sigma_min, .unit_start = true}));
+}
+
+TEST_CASE("one seed gives k-diffusion's picture") {
+    const Conventions own = conventions(Program::k_diffusion);
+    const Levels levels = sigma_levels(latent_schedule(), steps, as_in(own, SigmaLevelOptions{}));
+    const auto key = [](const std::string& name) { return "k_diffusion/" + name + "/one"; };
+    check_runs(key("euler"), own, Euler{}, levels);
+    check_runs(key("euler_ancestral"), own, EulerAncestral{}, levels);
+    check_runs(key("heun"), own, Heun{}, levels);
+    check_runs(key("dpm_2"), own, Kdpm2{}, levels);
+    check_runs(key("dpm_2_ancestral"), own, Kdpm2Ancestral{}, levels);
+    check_runs(key("dpmpp_2s_ancestral"), own, Dpmpp2sAncestral{}, levels);
+    check_runs(key("dpmpp_2m"), own, DpmSolverMultistep{}, levels);
+}
+
+TEST_CASE("a preset names its program and reaches every part that it knows") {
+    for (const auto program : {Program::diffusers, Program::k_diffusion, Program::webui})
+        REQUIRE(parse_program(to_string(program)) == program);
+    REQUIRE_THROWS_AS(parse_program("midjourney"), Error);
+    const Conventions web = conventions(Program::webui);
+    const auto sde = as_in(web, DpmSolverMultistep{.solver_order = 3});
+    REQUIRE((sde.brownian && !sde.lower_order_final && sde.solver_order == 3));
+    struct Any {
+        std::variant<Ddim, EulerAncestral, Heun> chosen;
+    };
+    REQUIRE(std::get<Heun>(as_in(web, Any{Heun{}}).chosen).churn.draw_always);
+    REQUIRE(std::get<EulerAncestral>(as_in(Conventions{}, Any{EulerAncestral{}}).chosen).draw_on_last_step);
+    REQUIRE(as_in(web, Ddim{.eta = 0.5}).eta == 0.5);
+}
+
+TEST_CASE("a web UI's picture in a batch is the picture of its own seed, on the CPU and on a card") {
+    const Conventions web = conventions(Program::webui);
+    const auto check_picture = [&](auto batch, auto alone) {
+        const auto all = batch.template start<float>({3, 3, 5, 4}), one = alone.template start<float>({1, 3, 5, 4});
+        for (Index k = 0; k < one.size(); ++k) REQUIRE(all[2 * one.size() + k] == one[k]);
+    };
+    check_picture(noise_as_in(web, 7, 3), noise_as_in(web, 9, 1));
+    const CudaCard card{.multiprocessors = 28, .threads_per_multiprocessor = 1536};
+    check_picture(noise_as_in<CudaGenerator>(web, 7, 3, card), noise_as_in<CudaGenerator>(web, 9, 1, card));
+    REQUIRE(noise_as_in(conventions(Program::k_diffusion), 7, 3).generators().size() == 1);
+}
