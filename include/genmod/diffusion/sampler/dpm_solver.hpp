@@ -58,8 +58,9 @@ inline double slope_weight(const ExponentialStep& move, DpmSolverType type) {
     return type == DpmSolverType::midpoint ? move.weight(0) / 2 : move.weight(1);
 }
 
-// What diffusers adds to the weight of D_2 in third-order steps of the SDE: it has (1 - e^z + z) / z^2 - 1/2 where
-// phi_2(z) - 1/2 times -1 belongs. With it the weight does not fall with the step.
+// What diffusers' third-order steps of the SDE add to the weight of D_2, front (phi_2(z) - 1/2): they have + for -. On
+// an exact score this makes the variance of the multistep solver converge with order 1 instead of 2, and that of the
+// single-step solver not at all, so that it is left out unless asked for.
 inline double sde_slip(const ExponentialStep& move, DpmAlgorithm type) {
     return type == DpmAlgorithm::sde_dpmsolver_pp ? move.front : 0;
 }

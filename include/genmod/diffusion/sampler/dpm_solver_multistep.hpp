@@ -43,13 +43,15 @@ struct DpmSolverMultistep {
         const Integrand integrand = integrand_of(algorithm_type);
         check_options();
         const Prediction<T> said = ask<T>(predict, x, at.from);
+        const bool sde = is_sde(algorithm_type);  // diffusers draws in every step, also where it adds none
+        const Tensor<T> drawn = sde && !brownian ? noise.template normals<T>(x.shape()) : Tensor<T>();
         state.push(answer_of(said, integrand, x, at.from), at.from, solver_order);
         if (at.to.sigma == 0) return clean(said, at.to);
-        const ExponentialStep move(integrand, at.from, at.to, is_sde(algorithm_type) ? eta : 0);
+        const ExponentialStep move(integrand, at.from, at.to, sde ? eta : 0);
         const Tensor<T> next = state.sum(move.x_weight, x, weights(move, state.nodes(move.h, order(at))));
         if (move.noise_std == 0) return next;
-        const Tensor<T> z = brownian ? noise.template brownian<T>(x.shape(), sigma_ve(at.from), sigma_ve(at.to))
-                                     : noise.template normals<T>(x.shape());
+        const Tensor<T> z =
+            brownian ? noise.template brownian<T>(x.shape(), sigma_ve(at.from), sigma_ve(at.to)) : drawn;
         return combine(1, next, s_noise * move.noise_std, z);
     }
 

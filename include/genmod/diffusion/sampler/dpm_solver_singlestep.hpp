@@ -34,7 +34,7 @@ struct DpmSolverSinglestep {
         Index order = 0;  // of the last step
 
         static void visit(auto& self, auto&& f) {
-            AnswerHistory<T>::visit(self.history, f);
+            f("history", self.history);
             f("x", self.x);
             f("order", self.order);
         }
@@ -47,20 +47,21 @@ struct DpmSolverSinglestep {
         check(algorithm_type != DpmAlgorithm::sde_dpmsolver, "dpm solver: no single-step form of ", algorithm_type);
         const Integrand integrand = integrand_of(algorithm_type);
         const Prediction<T> said = ask<T>(predict, x, at.from);
+        const bool sde = is_sde(algorithm_type);  // diffusers draws in every step, also where it adds none
+        const Tensor<T> z = sde ? noise.template normals<T>(x.shape()) : Tensor<T>();
         state.history.push(answer_of(said, integrand, x, at.from), at.from, solver_order);
         state.order = begins_block(at) ? 1 : std::min(state.order, at.index % solver_order) + 1;
-        if (state.order > 1 && state.history.level(static_cast<std::size_t>(state.order - 1)).alpha == 0)
+        if (state.order > 1 && state.history.level(state.order - 1).alpha == 0)
             state.order = 1;  // pure noise is no end of a slope
         if (state.order == 1) state.x = x;
         if (at.to.sigma == 0) return clean(said, at.to);
-        const NoiseLevel begin = state.history.level(static_cast<std::size_t>(state.order - 1));
-        const ExponentialStep move(integrand, begin, at.to, is_sde(algorithm_type) ? 1 : 0);
+        const NoiseLevel begin = state.history.level(state.order - 1);
+        const ExponentialStep move(integrand, begin, at.to, sde ? 1 : 0);
         std::vector<double> places;  // of the answers on the way from `begin`, newest first
-        for (std::size_t k = 0; k + 1 < static_cast<std::size_t>(state.order); ++k)
+        for (Index k = 0; k + 1 < state.order; ++k)
             places.push_back((half_log_snr(state.history.level(k)) - half_log_snr(begin)) / move.h);
         const Tensor<T> next = state.history.sum(move.x_weight, state.x, weights(move, places));
-        if (move.noise_std == 0) return next;
-        return combine(1, next, move.noise_std, noise.template normals<T>(x.shape()));
+        return sde ? combine(1, next, move.noise_std, z) : next;
     }
 
 private:

@@ -118,25 +118,22 @@ inline std::vector<double> slope_weights(const ExponentialStep& move, double slo
 template <class T>
 struct AnswerHistory {
     std::vector<Tensor<T>> answers;
-    std::vector<double> alphas;
-    std::vector<double> sigmas;
+    std::vector<NoiseLevel> levels;
 
     // Where answer k was given. Throws Error when there is none, as this and sum() do for a state that was damaged.
-    NoiseLevel level(std::size_t k) const {
-        check(k < answers.size() && k < alphas.size() && k < sigmas.size(), "solver: the state has no answer ", k);
-        return {alphas[k], sigmas[k]};
+    const NoiseLevel& level(Index k) const {
+        const auto place = static_cast<std::size_t>(k);
+        check(place < answers.size() && place < levels.size(), "solver: the state has no answer ", k);
+        return levels[place];
     }
 
     // Remembers at most `keep` answers.
     void push(Tensor<T> answer, const NoiseLevel& at, Index keep) {
-        const auto most = static_cast<std::size_t>(keep);
-        const auto put = [most](auto& list, auto value) {
-            list.insert(list.begin(), std::move(value));
-            if (list.size() > most) list.pop_back();
-        };
-        put(answers, std::move(answer));
-        put(alphas, at.alpha);
-        put(sigmas, at.sigma);
+        answers.insert(answers.begin(), std::move(answer));
+        levels.insert(levels.begin(), at);
+        const auto count = std::min(answers.size(), static_cast<std::size_t>(keep));
+        answers.resize(count);
+        levels.resize(count);
     }
 
     // Where the last answers lie on a step of length h that begins at the newest one: at 0, and below 0 for the older
@@ -145,7 +142,7 @@ struct AnswerHistory {
     std::vector<double> nodes(double h, Index order) const {
         std::vector<double> places{0};
         const double begin = half_log_snr(level(0));
-        for (std::size_t k = 1; k < answers.size() && k < static_cast<std::size_t>(order); ++k) {
+        for (Index k = 1; k < std::min(order, static_cast<Index>(answers.size())); ++k) {
             const double place = (half_log_snr(level(k)) - begin) / h;
             if (!(place < places.back()) || !std::isfinite(place)) break;
             places.push_back(place);
@@ -164,8 +161,7 @@ struct AnswerHistory {
 
     static void visit(auto& self, auto&& f) {
         f("answers", self.answers);
-        f("alphas", self.alphas);
-        f("sigmas", self.sigmas);
+        f("levels", self.levels);
     }
 };
 

@@ -39,7 +39,7 @@ struct SaSolver {
         Index order = 0;  // of the correction to come
 
         static void visit(auto& self, auto&& f) {
-            AnswerHistory<T>::visit(self.history, f);
+            f("history", self.history);
             f("x", self.x);
             f("noise", self.noise);
             f("eta", self.eta);

@@ -50,7 +50,7 @@ struct UniPc {
         Index order = 0;  // of the last step
 
         static void visit(auto& self, auto&& f) {
-            AnswerHistory<T>::visit(self.history, f);
+            f("history", self.history);
             f("x", self.x);
             f("order", self.order);
         }
