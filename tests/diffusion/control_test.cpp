@@ -99,6 +99,8 @@ TEST_CASE("img2img starts where diffusers does") {
     const auto noise = SeededNoise({7, 8}).start<double>(picture.shape());
     const NoiseLevel& level = levels.steps[6].from;
     require_equal(options.start, combine(level.alpha, picture, level.sigma, noise));
+    const SeededNoise source({7, 8});
+    require_equal(img2img(levels, picture, 0.4, source).start, options.start);
     Index steps = 0;
     sample<double>(predict, EulerAncestral{}, levels, options, [&](Index step, Index) {
         REQUIRE(step == 7 + steps);

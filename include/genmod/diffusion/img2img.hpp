@@ -3,11 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <utility>
 
 #include "genmod/core/error.hpp"
-#include "genmod/core/rng.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/diffusion/combine.hpp"
@@ -27,16 +24,21 @@ inline Index first_step(Index total, double strength) {
 }
 
 // Options of sample() that start from pictures [n, ..., c] with the noise of that step's level; strength 1 starts at
-// the first level. Throws Error as first_step() does.
-template <class T>
-SampleOptions<T> img2img(const Levels& levels, const Tensor<T>& pictures, double strength,
+// the first level. The noise is the source's, or that of the options' seeds. Throws Error as first_step() does.
+template <class T, StartNoise Source>
+SampleOptions<T> img2img(const Levels& levels, const Tensor<T>& pictures, double strength, Source& source,
                          SampleOptions<T> options = {}) {
-    check(pictures.rank() >= 2, "img2img: expected a batch of pictures, found shape ", pictures.shape());
     options.first = first_step(static_cast<Index>(levels.steps.size()), strength);
     const NoiseLevel& level = levels.steps[static_cast<std::size_t>(options.first)].from;
-    const SeededNoise source(detail::seeds(options, pictures.dim(0)));
-    options.start = combine(level.alpha, pictures, level.sigma, source.start<T>(pictures.shape()));
+    options.start = combine(level.alpha, pictures, level.sigma, source.template start<T>(pictures.shape()));
     return options;
+}
+template <class T>
+SampleOptions<T> img2img(const Levels& levels, const Tensor<T>& pictures, double strength,
+                         const SampleOptions<T>& options = {}) {
+    check(pictures.rank() >= 2, "img2img: expected a batch of pictures, found shape ", pictures.shape());
+    const SeededNoise source(detail::seeds(options, pictures.dim(0)));
+    return img2img(levels, pictures, strength, source, options);
 }
 
 }  // namespace genmod::diffusion
