@@ -18,19 +18,27 @@ namespace detail {
 
 // a_k * x + b_k * y for each sample k of axis 0, where weights(k) -> {a_k, b_k} as a NoiseLevel's alpha and sigma.
 template <class T, class Weights>
-Tensor<T> mix_samples(const Tensor<T>& x, const Tensor<T>& y, const std::vector<Index>& t, Weights weights) {
-    check(x.shape() == y.shape() && x.rank() >= 1 && x.dim(0) == static_cast<Index>(t.size()),
-          "forward process: pictures ", x.shape(), ", noise ", y.shape(), " and ", t.size(), " steps do not fit");
+Tensor<T> mix_samples(const Tensor<T>& x, const Tensor<T>& y, Weights weights) {
+    check(x.shape() == y.shape() && x.rank() >= 1, "forward process: pictures ", x.shape(), " and noise ", y.shape(),
+          " do not fit");
     Tensor<T> result(x.shape());
     const Index size = x.shape().product(1, x.rank());
     parallel_for(x.dim(0), [&](Index k) {
-        const NoiseLevel weight = weights(t[static_cast<std::size_t>(k)]);
+        const NoiseLevel weight = weights(k);
         const T a = static_cast<T>(weight.alpha), b = static_cast<T>(weight.sigma);
         const T *px = x.data() + k * size, *py = y.data() + k * size;
         T* out = result.data() + k * size;
         for (Index i = 0; i < size; ++i) out[i] = a * px[i] + b * py[i];
     });
     return result;
+}
+
+// The same with weights(t[k]).
+template <class T, class Weights>
+Tensor<T> mix_samples(const Tensor<T>& x, const Tensor<T>& y, const std::vector<Index>& t, Weights weights) {
+    check(x.rank() >= 1 && x.dim(0) == static_cast<Index>(t.size()), "forward process: pictures ", x.shape(), " and ",
+          t.size(), " steps do not fit");
+    return mix_samples(x, y, [&](Index k) { return weights(t[static_cast<std::size_t>(k)]); });
 }
 
 }  // namespace detail

@@ -35,14 +35,15 @@ struct TrainerOptions {
 };
 
 // Trains network(x, t) or network(x, t, labels). All randomness is keyed by (seed, step, sample), so that a run that
-// was saved and loaded ends with the same bytes as one that was not interrupted.
-template <class T, class Network>
+// was saved and loaded ends with the same bytes as one that was not interrupted. The objective is what is trained: a
+// Schedule (DDPM), FlowMatching or Edm, or anything else with a training_loss() beside it.
+template <class T, class Network, class Objective = Schedule>
 class Trainer {
 public:
     // Throws Error when options do not fit.
-    Trainer(Network network, Schedule schedule, const TrainerOptions& options)
+    Trainer(Network network, Objective objective, const TrainerOptions& options)
         : options_(options),
-          schedule_(std::move(schedule)),
+          objective_(std::move(objective)),
           network_(std::move(network)),
           adam_(network_, options.adam),
           ema_(network_, options.ema) {
@@ -107,7 +108,7 @@ private:
             std::vector<Index> own;
             if (!labels.empty()) own.assign(labels.begin() + first, labels.begin() + last);
             const TrainingKey key{options_.seed, static_cast<std::uint64_t>(steps_), first};
-            const Var<T> loss = training_loss(network_, schedule_, x0.slice(first, last), own, options_.loss, key);
+            const Var<T> loss = training_loss(network_, objective_, x0.slice(first, last), own, options_.loss, key);
             const double weight = static_cast<double>(last - first) / static_cast<double>(n);
             backward(loss, Tensor<T>::full(loss.shape(), static_cast<T>(weight)));
             sum += weight * static_cast<double>(loss.item());
@@ -124,7 +125,7 @@ private:
     }
 
     TrainerOptions options_;
-    Schedule schedule_;
+    Objective objective_;
     Network network_;
     optim::Adam<T> adam_;
     optim::Ema<Network> ema_;
