@@ -96,6 +96,14 @@ TEST_CASE("draws have the law's moments and shares") {
         REQUIRE(std::fabs(square - variance) < 5 * std::sqrt((fourth - variance * variance) / count));
         REQUIRE(std::fabs(below - cumulative(shadow, 0.1)) < 5 * 0.5 / std::sqrt(count));
     }
+    const auto shares = plane.shares(points);
+    REQUIRE(shares.shape() == Shape{count, 2});
+    double first = 0;
+    for (Index k = 0; k < count; ++k) {
+        REQUIRE(shares[2 * k] + shares[2 * k + 1] == Approx(1));
+        first += shares[2 * k] / count;
+    }
+    REQUIRE(std::fabs(first - 0.75) < 5 * std::sqrt(0.75 * 0.25 / count));
     Rng again(5);
     REQUIRE(plane.draw<float>(3, again)[5] == static_cast<float>(points[5]));
 }

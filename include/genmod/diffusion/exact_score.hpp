@@ -14,81 +14,11 @@
 #include "genmod/core/rng.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/diffusion/gaussian_axes.hpp"
 #include "genmod/diffusion/noise_level.hpp"
 #include "genmod/diffusion/prediction.hpp"
-#include "genmod/kernels/linalg.hpp"
 
 namespace genmod::diffusion {
-
-// One Gaussian of a mixture, of points of d numbers.
-struct GaussianComponent {
-    std::vector<double> mean = {0};        // [d]
-    std::vector<double> covariance = {1};  // [d]: variances of independent numbers; or [d, d]
-    double weight = 1;                     // its share, beside the other weights
-};
-
-namespace detail {
-
-// A component in its own axes: covariance = sum over i of values[i] * (row i of vectors)^T (row i of vectors).
-struct GaussianAxes {
-    std::vector<double> mean;
-    std::vector<double> values;
-    std::vector<double> vectors;  // [d, d]; empty: the axes are the numbers themselves
-    double weight = 1;
-
-    explicit GaussianAxes(const GaussianComponent& component)
-        : mean(component.mean), values(component.covariance), weight(component.weight) {
-        const std::size_t d = mean.size();
-        check(d >= 1 && (values.size() == d || values.size() == d * d), "gaussian: a mean of ", d, " numbers and ",
-              values.size(), " of covariance; expected ", d, " variances, or ", d * d);
-        check(is_finite(weight) && weight > 0, "gaussian: weight ", weight, " is not above 0");
-        for (const double value : mean) check(is_finite(value), "gaussian: the mean holds NaN or infinity");
-        for (const double value : values) check(is_finite(value), "gaussian: the covariance holds NaN or infinity");
-        if (values.size() != d) find_axes(d);
-        for (double& value : values) {
-            check(value > -1e-12, "gaussian: a negative variance, ", value);
-            value = std::max(value, 0.0);
-        }
-    }
-
-    // The variance along axis i at a level.
-    double total(std::size_t i, const NoiseLevel& at) const {
-        return at.alpha * at.alpha * values[i] + at.sigma * at.sigma;
-    }
-
-    // out = point in the axes, or back from them.
-    void turn(const double* point, double* out) const {
-        const std::size_t d = mean.size();
-        if (vectors.empty()) std::copy_n(point, d, out);
-        for (std::size_t i = 0; i < d && !vectors.empty(); ++i) {
-            out[i] = 0;
-            for (std::size_t j = 0; j < d; ++j) out[i] += vectors[i * d + j] * point[j];
-        }
-    }
-    void turn_back(const double* axes, double* out) const {
-        const std::size_t d = mean.size();
-        if (vectors.empty()) std::copy_n(axes, d, out);
-        for (std::size_t j = 0; j < d && !vectors.empty(); ++j) {
-            out[j] = 0;
-            for (std::size_t i = 0; i < d; ++i) out[j] += vectors[i * d + j] * axes[i];
-        }
-    }
-
-private:
-    void find_axes(std::size_t d) {
-        for (std::size_t i = 0; i < d; ++i)
-            for (std::size_t j = 0; j < i; ++j)
-                check(std::fabs(values[i * d + j] - values[j * d + i]) <= 1e-9 * std::fabs(values[i * d + j]),
-                      "gaussian: the covariance is not symmetric");
-        std::vector<double> matrix = values;
-        values.resize(d);
-        vectors.resize(d * d);
-        if (!kernels::symmetric_eigen(static_cast<Index>(d), matrix.data(), values.data(), vectors.data()))
-            fail(ErrorCode::internal, "gaussian: the covariance has no eigenvalues");
-    }
-};
-
-}  // namespace detail
 
 // The law of points of d numbers that is a mixture of Gaussians. As `predict` of sample() it says what a perfect
 // network would: x0 = E[x0 | x] and eps = E[eps | x], in any frame (from alpha and sigma of the level; t is ignored).
@@ -121,7 +51,7 @@ public:
     template <class T>
     Prediction<T> operator()(const Tensor<T>& x, const NoiseLevel& at) const {
         Prediction<T> said{.x0 = Tensor<T>(x.shape()), .eps = Tensor<T>(x.shape()), .variance = {}, .gradient = {}};
-        for_each_point(x, [&](Index first, Work& work) {
+        for_each_point(x, at, [&](Index first, Work& work) {
             mix(work, at);
             for (Index j = 0; j < dim(); ++j) {
                 said.x0[first + j] = static_cast<T>(work.x0[static_cast<std::size_t>(j)]);
@@ -139,7 +69,20 @@ public:
             for (std::size_t i = 0; i < own.mean.size(); ++i)
                 check(own.total(i, at) > 0, "gaussian mixture: no density where a component has no spread");
         Tensor<double> result({x.size() / dim()});
-        for_each_point(x, [&](Index first, Work& work) { result[first / dim()] = weigh(work, at); });
+        for_each_point(x, at, [&](Index first, Work& work) { result[first / dim()] = weigh(work); });
+        return result;
+    }
+
+    // How likely each point of x [n, ...] at a level came from each component, [points, components]. Its mean over the
+    // law is the components' weights.
+    template <class T>
+    Tensor<double> shares(const Tensor<T>& x, const NoiseLevel& at = {}) const {
+        const auto count = static_cast<Index>(components_.size());
+        Tensor<double> result({x.size() / dim(), count});
+        for_each_point(x, at, [&](Index first, Work& work) {
+            weigh(work);
+            std::copy(work.share.begin(), work.share.end(), result.data() + first / dim() * count);
+        });
         return result;
     }
 
@@ -148,7 +91,7 @@ public:
     Tensor<T> draw(Index count, Rng& rng) const {
         check(count >= 0, "gaussian mixture: cannot draw ", count, " points");
         Tensor<T> points({count, dim()});
-        Work work(*this);
+        Work work(*this, {});
         for (Index k = 0; k < count; ++k) {
             double left = rng.uniform();
             std::size_t c = 0;
@@ -163,48 +106,58 @@ public:
     }
 
 private:
-    // What one point needs.
+    // What one point needs: of each component at the level the inverse variances along its axes and the logarithm of
+    // its weight and norm, and then the point in these axes and the component's share.
     struct Work {
-        std::vector<double> point, centred, axes, part, x0, eps, share;
+        std::vector<double> inverse, norm, point, axes, share, centred, part, x0, eps;
 
-        explicit Work(const GaussianMixture& law) : share(law.components_.size()) {
-            for (auto* row : {&point, &centred, &axes, &part, &x0, &eps})
-                row->resize(static_cast<std::size_t>(law.dim()));
+        Work(const GaussianMixture& law, const NoiseLevel& at) {
+            const std::size_t d = law.components_.front().mean.size(), count = law.components_.size();
+            for (auto* row : {&point, &centred, &part, &x0, &eps}) row->resize(d);
+            axes.resize(count * d);
+            share.resize(count);
+            for (const detail::GaussianAxes& own : law.components_) {
+                norm.push_back(std::log(own.weight));
+                for (std::size_t i = 0; i < d; ++i) {
+                    const double total = own.total(i, at);
+                    inverse.push_back(total > 0 ? 1 / total : 0);  // no spread and no noise: x0 is the mean
+                    norm.back() -= 0.5 * std::log(2 * std::numbers::pi * total);
+                }
+            }
         }
     };
 
     template <class T, class Body>
-    void for_each_point(const Tensor<T>& x, Body body) const {
+    void for_each_point(const Tensor<T>& x, const NoiseLevel& at, Body body) const {
         const Index d = dim();
         check(x.rank() >= 1 && x.shape().product(1, x.rank()) % d == 0, "gaussian mixture: pictures of shape ",
               x.shape(), " do not hold whole points of ", d, " numbers");
         parallel_ranges(x.size() / d, 2048, [&](Index first, Index last) {
-            Work work(*this);
+            Work work(*this, at);
             for (Index k = first; k < last; ++k) {
                 for (Index j = 0; j < d; ++j)
                     work.point[static_cast<std::size_t>(j)] = static_cast<double>(x[k * d + j]);
+                for (std::size_t c = 0; c < components_.size(); ++c) centre(work, c, at);
                 body(k * d, work);
             }
         });
     }
 
-    // The point, from the noisy mean of a component, in the axes of that component.
-    void centre(Work& work, const detail::GaussianAxes& own, const NoiseLevel& at) const {
+    // The point, from the noisy mean of component c, in the axes of that component.
+    void centre(Work& work, std::size_t c, const NoiseLevel& at) const {
+        const detail::GaussianAxes& own = components_[c];
         for (std::size_t j = 0; j < own.mean.size(); ++j) work.centred[j] = work.point[j] - at.alpha * own.mean[j];
-        own.turn(work.centred.data(), work.axes.data());
+        own.turn(work.centred.data(), work.axes.data() + c * own.mean.size());
     }
 
     // The logarithm of the point's density; leaves the components' posterior shares.
-    double weigh(Work& work, const NoiseLevel& at) const {
+    double weigh(Work& work) const {
+        const std::size_t d = components_.front().mean.size();
         double most = -std::numeric_limits<double>::infinity(), sum = 0;
         for (std::size_t c = 0; c < components_.size(); ++c) {
-            const detail::GaussianAxes& own = components_[c];
-            centre(work, own, at);
-            work.share[c] = std::log(own.weight);
-            for (std::size_t i = 0; i < own.mean.size(); ++i) {
-                const double total = own.total(i, at);
-                work.share[c] -= 0.5 * (work.axes[i] * work.axes[i] / total + std::log(2 * std::numbers::pi * total));
-            }
+            double square = 0;
+            for (std::size_t i = c * d; i < (c + 1) * d; ++i) square += work.axes[i] * work.axes[i] * work.inverse[i];
+            work.share[c] = work.norm[c] - 0.5 * square;
             most = std::max(most, work.share[c]);
         }
         for (double& share : work.share) sum += share = std::exp(share - most);
@@ -216,22 +169,19 @@ private:
     // alpha mean) / total along each axis; of more, their mean by posterior share.
     void mix(Work& work, const NoiseLevel& at) const {
         work.share[0] = 1;
-        if (components_.size() > 1) weigh(work, at);
+        if (components_.size() > 1) weigh(work);
         std::fill(work.x0.begin(), work.x0.end(), 0.0);
         std::fill(work.eps.begin(), work.eps.end(), 0.0);
         for (std::size_t c = 0; c < components_.size(); ++c) {
             const detail::GaussianAxes& own = components_[c];
-            centre(work, own, at);
-            for (std::size_t i = 0; i < own.mean.size(); ++i) {
-                const double total = own.total(i, at);
-                work.axes[i] = total > 0 ? work.axes[i] / total : 0;  // no spread and no noise: x0 is the mean
-            }
-            own.turn_back(work.axes.data(), work.part.data());
-            for (std::size_t j = 0; j < own.mean.size(); ++j) work.eps[j] += work.share[c] * at.sigma * work.part[j];
-            for (std::size_t i = 0; i < own.mean.size(); ++i) work.axes[i] *= at.alpha * own.values[i];
-            own.turn_back(work.axes.data(), work.part.data());
-            for (std::size_t j = 0; j < own.mean.size(); ++j)
-                work.x0[j] += work.share[c] * (own.mean[j] + work.part[j]);
+            const std::size_t d = own.mean.size();
+            double* axes = work.axes.data() + c * d;
+            for (std::size_t i = 0; i < d; ++i) axes[i] *= work.inverse[c * d + i];
+            own.turn_back(axes, work.part.data());
+            for (std::size_t j = 0; j < d; ++j) work.eps[j] += work.share[c] * at.sigma * work.part[j];
+            for (std::size_t i = 0; i < d; ++i) axes[i] *= at.alpha * own.values[i];
+            own.turn_back(axes, work.part.data());
+            for (std::size_t j = 0; j < d; ++j) work.x0[j] += work.share[c] * (own.mean[j] + work.part[j]);
         }
     }
 
