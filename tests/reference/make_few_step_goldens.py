@@ -1,4 +1,4 @@
-"""Golden files of diffusers' PNDM, LCM, TCD, CMStochasticIterative and RePaint schedulers: whole loops with given noise.
+"""Golden files of PNDM, LCM, TCD, CMStochasticIterative and RePaint of diffusers: whole loops with given noise.
 
 Needs torch, diffusers, safetensors; run: python tests/reference/make_few_step_goldens.py
 
