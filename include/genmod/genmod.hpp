@@ -153,6 +153,7 @@
 #include "genmod/diffusion/sigma_table.hpp"
 #include "genmod/diffusion/spacing.hpp"
 #include "genmod/diffusion/threshold.hpp"
+#include "genmod/diffusion/torchsde_noise.hpp"
 #include "genmod/diffusion/trainer.hpp"
 #include "genmod/diffusion/training_inputs.hpp"
 #include "genmod/diffusion/unet.hpp"

@@ -1,9 +1,11 @@
 // The pictures that diffusers and k-diffusion make from a seed alone.
 #include "genmod/diffusion/compat.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "genmod/core/rng_cuda.hpp"
 #include "genmod/core/rng_torch.hpp"
@@ -15,6 +17,8 @@
 #include "genmod/diffusion/sampler/ddpm.hpp"
 #include "genmod/diffusion/sampler/dpm_solver_multistep.hpp"
 #include "genmod/diffusion/sampler/dpmpp_2s_ancestral.hpp"
+#include "genmod/diffusion/sampler/dpmpp_3m_sde.hpp"
+#include "genmod/diffusion/sampler/dpmpp_sde.hpp"
 #include "genmod/diffusion/sampler/euler.hpp"
 #include "genmod/diffusion/sampler/euler_ancestral.hpp"
 #include "genmod/diffusion/sampler/heun.hpp"
@@ -25,6 +29,7 @@
 #include "genmod/diffusion/sampler/tcd.hpp"
 #include "genmod/diffusion/schedule.hpp"
 #include "genmod/diffusion/sigma_levels.hpp"
+#include "genmod/diffusion/torchsde_noise.hpp"
 #include "tests/support/golden.hpp"
 
 using namespace genmod;
@@ -42,6 +47,16 @@ Schedule latent_schedule() {
 template <class T>
 Tensor<T> network(const Tensor<T>& x, const Tensor<T>&) {
     return zip(x, x, [](T value, T, Index) { return value / (1 + value * value); });
+}
+
+template <class Sampler, class Source>
+void check_run(const std::string& key, const Sampler& sampler, const Levels& levels, Source& noise,
+               double tolerance = 1e-5) {
+    const auto predict =
+        denoiser([](const Tensor<float>& x, const Tensor<float>& t) { return network(x, t); }, {.clip_sample = false});
+    const auto x = sample(predict, sampler, levels, noise, {.shape = {2, 3, 5, 4}});
+    const auto expected = Golden("diffusion/same_seed.safetensors").read<double>(key);
+    test::require_close(key, x, expected, test::peak(expected, 1), tolerance);
 }
 
 // Two runs from one seed, the second with the generators as the first one left them.
@@ -97,6 +112,40 @@ TEST_CASE("one seed gives k-diffusion's picture") {
     check_runs(key("dpm_2_ancestral"), own, Kdpm2Ancestral{}, levels);
     check_runs(key("dpmpp_2s_ancestral"), own, Dpmpp2sAncestral{}, levels);
     check_runs(key("dpmpp_2m"), own, DpmSolverMultistep{}, levels);
+}
+
+TEST_CASE("trees of torchsde are the same, interval by interval") {
+    const Golden golden("diffusion/same_seed.safetensors");
+    const diffusion::detail::TorchsdeTree tree((std::uint64_t{1} << 33) + 1, 0.03, 14.6146, {20});
+    int compared = 0;
+    for (const auto& entry : golden.file().entries()) {
+        if (!entry.name.starts_with("tree/")) continue;
+        const std::size_t slash = entry.name.rfind('/');
+        const auto gain = tree(std::stod(entry.name.substr(5, slash - 5)), std::stod(entry.name.substr(slash + 1)));
+        const auto expected = golden.raw<double>(entry.name);
+        test::require_close(entry.name, gain, expected, test::peak(expected), 2e-6);
+        ++compared;
+    }
+    REQUIRE(compared == 5);
+    REQUIRE_THROWS_AS(tree(1, 1.0000001), Error);
+    REQUIRE_THROWS_AS(diffusion::detail::TorchsdeTree(1, 2, 2, {1}), Error);
+}
+
+TEST_CASE("one seed gives k-diffusion's picture with torchsde's trees, and the web UIs'") {
+    const auto stored = Golden("diffusion/same_seed.safetensors").raw<double>("k_diffusion/sigmas");
+    const std::vector<double> sigmas(stored.begin(), stored.end());
+    const Levels levels = levels_of_sigmas(latent_schedule(), sigmas);
+    const Conventions own = conventions(Program::k_diffusion);
+    const auto check_trees = [&](const std::string& name, const auto& sampler, double tolerance = 1e-5) {
+        for (const bool list : {false, true}) {
+            const std::vector<std::uint64_t> one{(std::uint64_t{1} << 40) + 5}, many{5, 6};
+            TorchsdeNoise noise(noise_as_in(own, 5, 2), list ? many : one, sigmas[sigmas.size() - 2], sigmas[0]);
+            check_run("trees/" + name + (list ? "/list" : "/one"), as_in(own, sampler), levels, noise, tolerance);
+        }
+    };
+    check_trees("dpmpp_2m_sde", DpmSolverMultistep{.algorithm_type = DpmAlgorithm::sde_dpmsolver_pp});
+    check_trees("dpmpp_3m_sde", dpmpp_3m_sde());
+    check_trees("dpmpp_sde", DpmppSde{}, 1e-3);  // the sigmas between, which floats round to another millionth
 }
 
 TEST_CASE("a preset names its program and reaches every part that it knows") {

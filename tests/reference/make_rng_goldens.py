@@ -8,7 +8,10 @@ loaded); run: python tests/reference/make_rng_goldens.py
 Long draws are stored as their ends, sum, sum of squares, and a hash (FNV-1a over 8 bytes each) of their integers.
 """
 
+import itertools
+
 import torch
+import torchsde
 from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
@@ -143,34 +146,54 @@ def diffusers_goldens(tensors):
             tensors[f"diffusers/{name}/{key}"] = from_diffusers(scheduler, generator, options)
 
 
-def k_diffusion_goldens(tensors):
-    """Its functions draw from the global generator, here after the x that they start from."""
-    sampling = k_diffusion_sampling()
+def log_linear_sigmas():
+    """k-diffusion's, in float as it holds them."""
     alphas = exact_alphas_cumprod(DDPMScheduler(**SCHEDULE).config)
     logs = ((1 - alphas) / alphas).log() / 2
     steps = torch.linspace(999, 0, STEPS, dtype=torch.float64)
     below = steps.floor().long()
     part = steps - below
     sigmas = ((1 - part) * logs[below] + part * logs[(below + 1).clamp(max=999)]).exp()
-    sigmas = torch.cat([sigmas, torch.zeros(1)]).float()
+    return torch.cat([sigmas, torch.zeros(1)]).float()
 
-    def denoised(x, sigma):
-        sigma = sigma[:, None, None, None]
-        return x - sigma * network(x / (sigma**2 + 1).sqrt())
 
+def denoised(x, sigma):
+    sigma = sigma[:, None, None, None]
+    return x - sigma * network(x / (sigma**2 + 1).sqrt())
+
+
+def k_diffusion_goldens(tensors, sampling):
+    """Its functions draw from the global generator, here after the x that they start from."""
+    sigmas = log_linear_sigmas()
     for name in ("euler", "euler_ancestral", "heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_2m"):
+        sampler = getattr(sampling, f"sample_{name}")
         torch.manual_seed(5)
         for key in ("one", "one_again"):
             x = torch.randn(SHAPE) * sigmas[0]
-            tensors[f"k_diffusion/{name}/{key}"] = getattr(sampling, f"sample_{name}")(
-                denoised, x, sigmas, disable=True
-            )
+            tensors[f"k_diffusion/{name}/{key}"] = sampler(denoised, x, sigmas, disable=True)
+
+
+def tree_goldens(tensors, sampling):
+    """The same with torchsde's trees, one for the batch or one for each picture; and a tree by itself."""
+    sigmas = log_linear_sigmas()
+    tensors["k_diffusion/sigmas"] = sigmas
+    for name, seeds in itertools.product(("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde"), (2**40 + 5, [5, 6])):
+        sampler = getattr(sampling, f"sample_{name}")
+        x = torch.randn(SHAPE, generator=seeded(5)) * sigmas[0]
+        tree = sampling.BrownianTreeNoiseSampler(x, sigmas[-2], sigmas[0], seed=seeds)
+        key = "list" if isinstance(seeds, list) else "one"
+        tensors[f"trees/{name}/{key}"] = sampler(denoised, x, sigmas, noise_sampler=tree, disable=True)
+    tree = torchsde.BrownianTree(0.03, torch.zeros(20), 14.6146, entropy=2**33 + 1)
+    for ta, tb in ((0.03, 14.6146), (0.5, 0.500001), (0.4999994, 7.3), (3, 4), (14, 15)):
+        tensors[f"tree/{ta}/{tb}"] = tree(ta, min(tb, 14.6146))
 
 
 def picture_goldens():
     tensors = {}
     diffusers_goldens(tensors)
-    k_diffusion_goldens(tensors)
+    sampling = k_diffusion_sampling()
+    k_diffusion_goldens(tensors, sampling)
+    tree_goldens(tensors, sampling)
     save("diffusion/same_seed.safetensors", tensors)
 
 

@@ -7,7 +7,6 @@
 #include <string_view>
 #include <utility>
 #include <variant>
-#include <vector>
 
 #include "genmod/core/error.hpp"
 #include "genmod/core/rng_torch.hpp"
@@ -78,7 +77,8 @@ inline SigmaLevelOptions as_in(const Conventions& conventions, SigmaLevelOptions
     return options;
 }
 
-// The program's noise for a batch; `more` are the generator's other arguments (TorchRules, CudaCard).
+// The program's noise for a batch; `more` are the generator's other arguments (TorchRules, CudaCard). Within a
+// TorchsdeNoise, Brownian motions are the program's, too.
 template <class Generator = TorchGenerator, class... More>
 DrawnNoise<Generator> noise_as_in(const Conventions& conventions, std::uint64_t seed, Index pictures,
                                   const More&... more) {

@@ -24,6 +24,25 @@ std::vector<Generator> generators_from(std::uint64_t seed, Index count, const Mo
     return generators;
 }
 
+namespace detail {
+
+// [n, c, pixels] in memory becomes [n, pixels, c], as numbers of another type.
+template <class Number, class T>
+void channels_last(const Tensor<Number>& from, Tensor<T>& to) {
+    const Index channels = to.dim(-1), size = to.shape().product(1, to.rank());
+    if (size == 0) return;
+    const Index pixels = size / channels;
+    for (Index k = 0; k < to.size(); ++k) {
+        const Number number = from[k / size * size + k % channels * pixels + k % size / channels];
+        if constexpr (std::is_floating_point_v<Number>)
+            to[k] = static_cast<T>(number);
+        else
+            to[k] = static_cast<T>(to_float(number));
+    }
+}
+
+}  // namespace detail
+
 // With one generator the whole batch is one draw, as diffusers does with a generator: then a picture depends on those
 // before it. With one for each picture, as diffusers does with a list of them and web UIs always do, picture k of a
 // batch is the picture alone. Generator is TorchGenerator or CudaGenerator, Number the type that the program draws
@@ -54,7 +73,7 @@ public:
     }
 
     // Draws nothing: these are the library's own Brownian motions (fill_brownian), with the generators' seeds; with one
-    // generator, picture k has seed + k. The trees of torchsde have other numbers.
+    // generator, picture k has seed + k. TorchsdeNoise has the trees of other programs.
     template <class T>
     Tensor<T> brownian(const Shape& shape, double sigma_from, double sigma_to, std::uint64_t /*step*/,
                        std::uint32_t /*draw*/) const {
@@ -104,23 +123,10 @@ private:
         for (Index k = 0; k < part; ++k) {
             const Tensor<Number> numbers = generators_[static_cast<std::size_t>(k)].template randn<Number>(drawn);
             Tensor<T> out = result.slice(k * drawn.dim(0), (k + 1) * drawn.dim(0));
-            channels_last(numbers, out);
+            detail::channels_last(numbers, out);
         }
         return result;
     }
-
-    // [n, c, pixels] in memory becomes [n, pixels, c].
-    template <class T>
-    static void channels_last(const Tensor<Number>& from, Tensor<T>& to) {
-        const Index channels = to.dim(-1), size = to.shape().product(1, to.rank());
-        if (size == 0) return;
-        const Index pixels = size / channels;
-        for (Index k = 0; k < to.size(); ++k)
-            to[k] = static_cast<T>(number(from[k / size * size + k % channels * pixels + k % size / channels]));
-    }
-
-    static Number number(Number x) requires std::is_floating_point_v<Number> { return x; }
-    static float number(Number x) requires(!std::is_floating_point_v<Number>) { return to_float(x); }
 
     std::vector<Generator> generators_;
     std::vector<Generator> later_;
