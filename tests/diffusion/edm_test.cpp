@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "genmod/diffusion/denoiser.hpp"
+#include "genmod/diffusion/edm_levels.hpp"
 #include "genmod/diffusion/sample.hpp"
 #include "genmod/diffusion/sampler/heun.hpp"
 #include "genmod/diffusion/trainer.hpp"
@@ -23,8 +24,6 @@ namespace {
 
 template <class T>
 constexpr double tolerance = std::is_same_v<T, float> ? 2e-6 : 1e-12;
-
-NoiseLevel level_of(double sigma) { return {1, sigma, std::log(sigma) / 4}; }
 
 }  // namespace
 
@@ -65,7 +64,7 @@ TEMPLATE_TEST_CASE("a denoiser of a preconditioned network asks and reads it as 
             const auto x = noisy.slice(k, k + 1);
             const auto said = denoiser(
                 network, {.prediction_type = parse_prediction_type(type), .clip_sample = false, .sigma_data = 0.5})(
-                x, level_of(sigma));
+                x, edm_level(sigma));
             const auto x0 = golden.read<double>("edm/" + type + "/x0").slice(k, k + 1);
             require_close("x0", said.x0, x0, peak(x0), tolerance<T>);
             // x = x0 + sigma eps, and the same in the variance-preserving frame.
@@ -107,12 +106,8 @@ TEST_CASE("a network trained as EDM draws the ring, and a run resumes to the byt
     const auto losses = train_on_ring(trainer, 600, 64);
     INFO("loss " << losses.first << " -> " << losses.second);
     REQUIRE(losses.second < 0.93 * losses.first);
-    Levels levels{.start_scale = 20};
-    for (int k = 0; k < 15; ++k)
-        levels.steps.push_back(
-            {level_of(20 * std::pow(0.6, k)), k == 14 ? NoiseLevel{} : level_of(20 * std::pow(0.6, k + 1))});
     const auto predict =
         denoiser([&](const Tensor<float>& x, const Tensor<float>& t) { return trainer.average()(x, t); },
                  {.clip_sample = false, .sigma_data = 0.8});
-    require_ring(sample(predict, Heun{}, levels, {.shape = {256, 2}, .seed = 4}));
+    require_ring(sample(predict, Heun{}, edm_levels(15, {.sigma_max = 20}), {.shape = {256, 2}, .seed = 4}));
 }

@@ -46,11 +46,12 @@ TEST_CASE("sigmas are drawn as their densities say") {
         std::sort(sigma.begin(), sigma.end());
         return sigma;
     };
-    const auto uniform = draw({}), mode = draw({.density = FlowDensity::mode});
+    const auto uniform = draw({}), shifted = draw({.shift = 3}), mode = draw({.density = FlowDensity::mode});
     const auto normal = draw({.density = FlowDensity::logit_normal, .logit_mean = 0.5, .logit_std = 0.8});
     for (const double part : {0.1, 0.5, 0.9}) {
         const auto k = static_cast<std::size_t>(part * 4000);
         REQUIRE(uniform[k] == Approx(part).margin(0.03));
+        REQUIRE(shifted[k] == Approx(3 * uniform[k] / (1 + 2 * uniform[k])).epsilon(1e-9));
         // mode's sigma falls with u, so that its quantile is the sigma of 1 - part.
         const double u = 1 - part, cosine = std::cos(std::numbers::pi * u / 2);
         REQUIRE(mode[k] == Approx(1 - u - 1.29 * (cosine * cosine - 1 + u)).margin(0.03));
@@ -81,6 +82,7 @@ TEST_CASE(
     refused({}, {.min_snr_gamma = 5});
     refused({.mode_scale = 2}, {});
     refused({.train_steps = 0}, {});
+    refused({.shift = 0}, {});
     REQUIRE_THROWS_AS(draw_training_inputs(flow, x0, {1, 2}, {}, {}), Error);
 }
 
@@ -96,13 +98,8 @@ TEST_CASE("a network trained by flow matching draws the ring, and a run resumes 
     const auto losses = train_on_ring(trainer, 600, 64);
     INFO("loss " << losses.first << " -> " << losses.second);
     REQUIRE(losses.second < 0.93 * losses.first);
-    Levels levels;
-    for (int k = 25; k > 0; --k) {
-        const double from = k / 25.0, to = (k - 1) / 25.0;
-        levels.steps.push_back({{1 - from, from, 1000 * from}, {1 - to, to, 1000 * to}});
-    }
     const auto predict =
         denoiser([&](const Tensor<float>& x, const Tensor<float>& t) { return trainer.average()(x, t); },
                  {.prediction_type = PredictionType::flow_prediction, .clip_sample = false});
-    require_ring(sample(predict, Euler{}, levels, {.shape = {256, 2}, .seed = 4}));
+    require_ring(sample(predict, Euler{}, flow_levels(25), {.shape = {256, 2}, .seed = 4}));
 }
