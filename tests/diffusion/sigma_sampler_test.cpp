@@ -381,11 +381,13 @@ TEST_CASE("options out of range, runs that cannot be, and stop requests are erro
         if (++asked == 5) source.request_stop();
         return gaussian(y, at);
     };
+    DpmAdaptive::State<double> state;
     try {
-        run(DpmAdaptive{.rtol = 1e-6, .atol = 1e-6}, levels, x, stopping);
+        run_sampler(stopping, DpmAdaptive{.rtol = 1e-6, .atol = 1e-6}, levels, x, GivenNoise<double>{}, state);
         FAIL("no error");
     } catch (const Error& error) {
         REQUIRE(error.code() == ErrorCode::stopped);
         REQUIRE(asked <= 7);
+        REQUIRE(state.nfe == 0);
     }
 }

@@ -1,11 +1,12 @@
 """Golden loops of the samplers that walk along sigma: k-diffusion's, in double, and diffusers', in float as shipped.
 
-Needs torch, diffusers, safetensors, scipy, torchsde, torchdiffeq, and k-diffusion (of which only sampling.py is loaded);
+Needs torch, diffusers, safetensors, scipy, torchsde, torchdiffeq, and k-diffusion (only its sampling.py is loaded);
 run: python tests/reference/make_sigma_sampler_goldens.py
 
-The "network" is m = 0.5 * x + pattern[call] + t / 1000, where x is the variance-preserving picture, EDM's scaled one, or
-for flow matching x itself. Noise is given: draw d of step k is noise[k * draws + d]. A loop's tensor holds every x that the network
-was asked about, and the last x: [calls + 1, n, c, h, w], at signal 1 (x / alpha), for flow matching as it is.
+The "network" is m = 0.5 * x + pattern[call] + t / 1000, where x is the variance-preserving picture, EDM's scaled one,
+or for flow matching x itself. Noise is given: draw d of step k is noise[k * draws + d]. A loop's tensor holds every x
+that the network was asked about, and the last x: [calls + 1, n, c, h, w], at signal 1 (x / alpha), for flow matching as
+it is.
 """
 
 import importlib.util

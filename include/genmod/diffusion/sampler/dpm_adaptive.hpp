@@ -1,9 +1,10 @@
-// DPM-Solver-12 and -23 with step sizes of their own choice (Lu et al. 2022, appendix C; k-diffusion's dpm_adaptive).
+// DPM-Solver-12 and -23 with step sizes of their own choice (Lu et al. 2022; k-diffusion's dpm_adaptive).
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <utility>
 
 #include "genmod/core/context.hpp"
@@ -101,6 +102,7 @@ private:
         double lambda = half_log_snr(at.from);
         const double end = half_log_snr(at.to);
         StepController control = controller(end - lambda);
+        State<T> count = state;  // kept as it was when a stop request ends this step
         Tensor<T> before = y;
         while (std::abs(end - lambda) > 1e-5) {
             DpmStep<T, Predict> from(predict, at, y, lambda);
@@ -111,14 +113,15 @@ private:
                 const double target = eta > 0 ? half_log_snr(split.down) : next;
                 DpmPair<T> answers = order == 2 ? from.first_and_second(target) : from.second_and_third(target);
                 done = accept(control, answers, before);
-                ++(done ? state.accepted : state.rejected);
+                ++(done ? count.accepted : count.rejected);
                 if (!done) continue;
                 before = std::move(answers.low);
                 y = eta > 0 ? split.renew(answers.high, s_noise, noise.template normals<T>(y.shape())) : answers.high;
                 lambda = next;
             }
-            state.nfe += from.asked();
+            count.nfe += from.asked();
         }
+        state = count;
         return y;
     }
 

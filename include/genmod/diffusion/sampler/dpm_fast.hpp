@@ -1,5 +1,5 @@
-// DPM-Solver-fast: as many questions as one likes, in steps of the third order (Lu et al. 2022, section 3.4;
-// k-diffusion's dpm_fast).
+// DPM-Solver-fast: as many questions as one likes, in steps of the third order (Lu et al. 2022; k-diffusion's
+// dpm_fast).
 #pragma once
 
 #include <cmath>
