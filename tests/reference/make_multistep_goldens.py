@@ -1,7 +1,6 @@
 """Golden files of the multistep and single-step exponential solvers: whole loops with given noise.
 
-Needs torch, diffusers, safetensors, and k_diffusion's sampling.py (KDIFFUSION may name that file); run:
-python tests/reference/make_multistep_goldens.py
+Needs torch, diffusers, safetensors, k-diffusion; run: python tests/reference/make_multistep_goldens.py
 
 As in make_scheduler_goldens.py the "network" is m = 0.5 * x + pattern[step]. A loop's name says how it was made:
 "<solver>/<option>=<value>/...", with levels=<name> for the levels that lie beside it: <name>/sigmas [steps + 1] as the
@@ -13,11 +12,8 @@ shipped stays within 2e-5 of the peak of each step. k-diffusion's loops run at s
 sqrt(1 + sigma^2).
 """
 
-import importlib.util
 import itertools
-import os
 import sys
-import types
 import warnings
 
 import diffusers
@@ -33,6 +29,7 @@ from diffusers import (
 )
 
 from golden import Numbers, save
+from make_sigma_sampler_goldens import k_diffusion_sampling
 
 warnings.filterwarnings("ignore")
 diffusers.utils.logging.set_verbosity_error()
@@ -289,22 +286,8 @@ def sa_solver():
     file.write()
 
 
-def k_diffusion():
-    """k-diffusion's sampling.py alone: the package asks for more than it needs."""
-    path = os.environ.get("KDIFFUSION") or importlib.util.find_spec("k_diffusion").submodule_search_locations[0]
-    path = path if path.endswith(".py") else os.path.join(path, "sampling.py")
-    package = types.ModuleType("k_diffusion_alone")
-    package.__path__, package.utils = [], types.ModuleType("utils")
-    sys.modules["k_diffusion_alone"], sys.modules["k_diffusion_alone.utils"] = package, package.utils
-    package.utils.append_dims = lambda x, dims: x[(...,) + (None,) * (dims - x.ndim)]
-    spec = importlib.util.spec_from_file_location("k_diffusion_alone.sampling", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def k_loops():
-    file, sampling = File("k_multistep", 52), k_diffusion()
+    file, sampling = File("k_multistep", 52), k_diffusion_sampling()
 
     def add(function, count, prediction="epsilon", **options):
         scheduler = DPMSolverMultistepScheduler(**LATENT, use_karras_sigmas=True)

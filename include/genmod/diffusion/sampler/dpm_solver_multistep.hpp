@@ -1,8 +1,6 @@
 // Multistep DPM-Solver and DPM-Solver++ (Lu et al. 2022a, 2022b).
 #pragma once
 
-#include <cstddef>
-#include <utility>
 #include <vector>
 
 #include "genmod/core/error.hpp"

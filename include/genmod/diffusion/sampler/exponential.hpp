@@ -13,6 +13,7 @@
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/diffusion/combine.hpp"
+#include "genmod/diffusion/level.hpp"
 #include "genmod/diffusion/noise_level.hpp"
 #include "genmod/diffusion/prediction.hpp"
 
