@@ -102,7 +102,7 @@ inline double slope(const std::vector<CertifyError>& errors, double order) {
 }
 
 inline void check_order(const CertifyRun& run, const CertifyOptions& options, Certificate& result) {
-    for (const Index steps : options.steps) result.errors.push_back(error_of(run, options, steps));
+    for (const Index steps : options.step_counts()) result.errors.push_back(error_of(run, options, steps));
     result.order = slope(result.errors, options.order);
     const std::string what = options.stochastic ? "the order of the variance" : "the order of the end point";
     if (options.order > 0) result.checks.push_back(at_least("order", result.order, options.order - 0.25, what));
@@ -117,8 +117,9 @@ inline void check_moments(const CertifyRun& run, const CertifyOptions& options, 
     const auto law = GaussianMixture::normal(certify_mean, std::sqrt(certify_variance));
     std::vector<double> middle, end;
     double mean = 0, defect = 0, noise = 0;
-    for (std::size_t j = options.steps.size() - 3; j < options.steps.size(); ++j) {
-        const Levels levels = options.levels(options.steps[j]);
+    const std::vector<Index> counts = options.step_counts();
+    for (const Index steps : {counts[counts.size() - 3], counts[counts.size() - 2], counts.back()}) {
+        const Levels levels = options.levels(steps);
         const Response response = response_of(run, network_of(law, options), levels);
         const std::size_t last = levels.steps.size() - 1;
         for (std::size_t k = 0; k <= last; ++k) {

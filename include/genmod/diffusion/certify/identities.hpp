@@ -82,7 +82,7 @@ CertifyCheck certify_inversion(std::string name, const Sampler& sampler, const C
     const Threads one(1);
     const CertifyRun run = runs_of(sampler);
     std::vector<CertifyError> errors;
-    for (const Index steps : options.steps) errors.push_back(detail::inversion_error(run, options, steps));
+    for (const Index steps : options.step_counts()) errors.push_back(detail::inversion_error(run, options, steps));
     return detail::at_least(std::move(name), detail::slope(errors, options.order), options.order - 0.25,
                             "the order of the error of inverting and sampling, " + detail::digits(errors.back().error) +
                                 " at " + std::to_string(errors.back().steps) + " steps,");

@@ -68,12 +68,18 @@ struct CertifyOptions {
     };
     // The level that the network was trained to expect at t. Empty: whatever level it is asked about.
     std::function<NoiseLevel(double t)> process = certify_levels(Frame::variance_preserving, 1).at_time;
-    double end_sigma = 0;                              // the noise, at signal 1, that the levels leave at the end
-    std::vector<Index> steps = {10, 20, 40, 80, 160};  // for the order; the last three double
-    Index law_steps = 40;                              // for the samples
-    Index samples = 2048;                              // points; even
-    std::uint64_t seed = 0;                            // of the first picture
-    double deviations = 5;  // how many standard deviations a measurement from samples may be off by chance
+    double end_sigma = 0;  // the noise, at signal 1, that the levels leave at the end
+    // For the order, rising, the last three doubling. Empty: 10, 20, ... 640, or to 160 for stochastic samplers.
+    std::vector<Index> steps = {};
+    Index law_steps = 40;    // for the samples
+    Index samples = 1024;    // points; even
+    std::uint64_t seed = 0;  // of the first picture
+    double deviations = 5;   // how many standard deviations a measurement from samples may be off by chance
+
+    std::vector<Index> step_counts() const {
+        if (!steps.empty()) return steps;
+        return stochastic ? std::vector<Index>{10, 20, 40, 80, 160} : std::vector<Index>{10, 20, 40, 80, 160, 320, 640};
+    }
 };
 
 // Options for levels in a frame.
