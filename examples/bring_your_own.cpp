@@ -46,33 +46,26 @@ struct SnakeNet : nn::Module {
     }
 };
 
-// A sampler is a value with a step: Heun's second-order method for dx/dsigma = eps at signal 1 (Karras et al. 2022),
-// on variance-preserving levels. It may ask the network as often as it likes.
-struct Heun {
+// A sampler is a value with a step, and a state if it remembers something: gradient estimation (Permenter and Yuan
+// 2024) walks like DDIM, but along an eps that leads away from that of the step before.
+struct GradientEstimation {
+    double gamma = 2;
+
     template <class T>
     struct State {
-        static void visit(auto&, auto&&) {}
+        Tensor<T> eps;  // of the step before
+
+        static void visit(auto& self, auto&& f) { f("eps", self.eps); }
     };
 
     template <class T, class Predict, class Noise>
-    Tensor<T> step(const Predict& predict, const Tensor<T>& x, const diffusion::Step& at, State<T>&, Noise&) const {
-        const diffusion::NoiseLevel &from = at.from, &to = at.to;
-        const Tensor<T> first = predict(x, from).eps;
-        Tensor<T> next = moved(x, first, first, from, to);
-        if (to.sigma == 0) return next;
-        return moved(x, first, predict(next, to).eps, from, to);
-    }
-
-private:
-    // x' / alpha' = x / alpha + (sigma' / alpha' - sigma / alpha) * mean of both slopes
-    template <class T>
-    static Tensor<T> moved(const Tensor<T>& x, const Tensor<T>& a, const Tensor<T>& b,
-                           const diffusion::NoiseLevel& from, const diffusion::NoiseLevel& to) {
-        const double keep = to.alpha / from.alpha, slope = 0.5 * (to.sigma - from.sigma * keep);
-        Tensor<T> result(x.shape());
-        for (Index k = 0; k < x.size(); ++k)
-            result[k] = static_cast<T>(keep) * x[k] + static_cast<T>(slope) * (a[k] + b[k]);
-        return result;
+    Tensor<T> step(const Predict& predict, const Tensor<T>& x, const diffusion::Step& at, State<T>& state,
+                   Noise&) const {
+        const Tensor<T> eps = predict(x, at.from).eps;
+        const Tensor<T> way = state.eps.empty() ? eps : diffusion::combine(gamma, eps, 1 - gamma, state.eps);
+        state.eps = eps;
+        const double keep = at.to.alpha / at.from.alpha;
+        return diffusion::combine(keep, x, at.to.sigma - keep * at.from.sigma, way);
     }
 };
 
@@ -94,8 +87,8 @@ void run_program(Index steps, const std::string& output) {
     const auto predict = diffusion::denoiser(
         [&](const Tensor<float>& x, const Tensor<float>& t) { return trainer.average()(Var<float>(x), t); },
         {.clip_sample = false});
-    const Tensor<float> points =
-        diffusion::sample(predict, Heun{}, diffusion::ddim_levels(schedule, 20), {.shape = {4000, 2}, .seed = 1});
+    const Tensor<float> points = diffusion::sample(predict, GradientEstimation{}, diffusion::ddim_levels(schedule, 20),
+                                                   {.shape = {4000, 2}, .seed = 1});
     io::write_png(output, examples::scatter(points));
     std::printf("wrote %s: 20 steps of the sampler from outside the library\n", output.c_str());
 }
