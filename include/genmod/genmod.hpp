@@ -110,6 +110,7 @@
 #include "genmod/diffusion/img2img.hpp"
 #include "genmod/diffusion/inpaint.hpp"
 #include "genmod/diffusion/level.hpp"
+#include "genmod/diffusion/likelihood.hpp"
 #include "genmod/diffusion/loss.hpp"
 #include "genmod/diffusion/loss_terms.hpp"
 #include "genmod/diffusion/noise.hpp"
@@ -159,6 +160,7 @@
 #include "genmod/diffusion/unet.hpp"
 #include "genmod/diffusion/unet_blocks.hpp"
 #include "genmod/diffusion/unet_config.hpp"
+#include "genmod/diffusion/variational_bound.hpp"
 
 #include "genmod/io/apng.hpp"
 #include "genmod/io/atomic_file.hpp"
@@ -182,6 +184,7 @@
 #include "genmod/data/labelled_images.hpp"
 #include "genmod/data/toy.hpp"
 
+#include "genmod/metrics/bits_per_dim.hpp"
 #include "genmod/metrics/frechet.hpp"
 #include "genmod/metrics/precision_recall.hpp"
 
