@@ -15,6 +15,7 @@
 #include "genmod/core/rng.hpp"
 #include "genmod/core/rng_cuda.hpp"
 #include "genmod/core/rng_torch.hpp"
+#include "genmod/core/rng_wide.hpp"
 #include "genmod/core/shape.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"

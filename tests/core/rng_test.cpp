@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <set>
 #include <vector>
 
+#include "genmod/core/rng_wide.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace genmod;
@@ -86,6 +88,33 @@ TEST_CASE("uniforms fill [0, 1) evenly") {
     double chi = 0;
     for (const int bin : bins) chi += std::pow(bin - count / 16.0, 2) / (count / 16.0);
     CHECK(chi < 45);  // 15 degrees of freedom: exceeded once in 10,000
+}
+
+TEST_CASE("wide normals are those of the stream's blocks, in single precision, with the moments of the normal law") {
+    const Stream stream{.seed = 21, .purpose = Purpose::brownian, .step = 5};
+    const Index count = 262'144;
+    std::vector<double> x;
+    std::uint32_t bits = 0;
+    for (std::uint32_t index = 0; index < count / 64; ++index) {
+        const WideNormals some = wide_normals(stream, index);
+        for (const auto& row : some.x)
+            for (const float value : row) {
+                x.push_back(static_cast<double>(value));
+                bits = bits * 31 + std::bit_cast<std::uint32_t>(value);
+            }
+        for (std::uint32_t k = 0; k < 16 && index < 100; ++k) {
+            const auto block = detail::normal_block(stream, 16 * index + k);
+            for (std::size_t part = 0; part < 4; ++part)
+                REQUIRE(std::fabs(static_cast<double>(some.x[part][k]) - block[part]) < 2e-3);
+        }
+    }
+    const auto [mean, variance, skewness, kurtosis] = moments(x);
+    const double root = std::sqrt(static_cast<double>(count));
+    CHECK(std::fabs(mean) < 4 / root);
+    CHECK(std::fabs(variance - 1) < 4 * std::sqrt(2) / root);
+    CHECK(std::fabs(skewness) < 4 * std::sqrt(6) / root);
+    CHECK(std::fabs(kurtosis - 3) < 4 * std::sqrt(24) / root);
+    REQUIRE(bits == 0xcdeb3221u);  // what every compiler and machine must find
 }
 
 TEST_CASE("a shorter fill is a prefix of a longer one") {

@@ -104,11 +104,13 @@ inline std::array<double, 2> box_muller(std::uint32_t a, std::uint32_t b) {
     return {radius * direction[0], radius * direction[1]};
 }
 
-// The 128 bits of block `index` of a stream.
+// The counter of block `index` of a stream, and the block's 128 bits.
+inline std::array<std::uint32_t, 4> block_counter(const Stream& stream, std::uint32_t index) {
+    return {index, stream.sample ^ (stream.draw << 24), static_cast<std::uint32_t>(stream.step),
+            static_cast<std::uint32_t>(stream.purpose) ^ ((stream.draw >> 8) << 8)};
+}
 inline std::array<std::uint32_t, 4> block(const Stream& stream, std::uint32_t index) {
-    return philox({index, stream.sample ^ (stream.draw << 24), static_cast<std::uint32_t>(stream.step),
-                   static_cast<std::uint32_t>(stream.purpose) ^ ((stream.draw >> 8) << 8)},
-                  stream.seed);
+    return philox(block_counter(stream, index), stream.seed);
 }
 
 // Normals 4 * index .. 4 * index + 3 of a stream.
