@@ -75,6 +75,9 @@ void run_program(Index steps, const std::string& output) {
         check_grad([](const std::vector<Var<double>>& in) { return snake(in[0]); }, {rng.normals<double>({3, 5})});
     std::printf("the op's gradient differs from differences by %.1e\n", result.error);
     check(result.ok(), "the gradient of snake is wrong: ", result.where);
+    const diffusion::Certificate certificate = diffusion::certify(GradientEstimation{}, {.order = 1});
+    std::printf("the sampler converges with order %.2f\n", certificate.order);
+    check(certificate.passed(), "the sampler is wrong:\n", certificate);
 
     const diffusion::Schedule schedule;
     diffusion::Trainer<float, SnakeNet<float>> trainer(
