@@ -121,7 +121,7 @@ TEST_CASE("the published numbers of Stable Diffusion's levels hold") {
     REQUIRE(std::abs(SigmaTable(Schedule({.rescale_betas_zero_snr = true})).largest() - 4096) < 1);
 }
 
-TEST_CASE("multistep and distilled lists are the published ones") {
+TEST_CASE("multistep lists are the published ones") {
     const auto list = [](Index count, Spacing spacing, Index offset = 0) {
         return multistep_timesteps(1000, count, {spacing, offset});
     };
@@ -136,11 +136,6 @@ TEST_CASE("multistep and distilled lists are the published ones") {
     REQUIRE_THROWS_AS(list(10, Spacing::quadratic), Error);
     REQUIRE_THROWS_AS(list(10, Spacing::leading, 500), Error);
     REQUIRE(multistep_timesteps(1000, 10, {Spacing::trailing}, 250).size() == 8);
-    REQUIRE(distilled_timesteps(1000, 1) == std::vector<Index>{999});
-    REQUIRE(distilled_timesteps(1000, 4) == std::vector<Index>{999, 759, 499, 259});
-    REQUIRE(distilled_timesteps(1000, 8) == std::vector<Index>{999, 879, 759, 639, 499, 379, 259, 139});
-    REQUIRE_THROWS_AS(distilled_timesteps(1000, 51), Error);
-    REQUIRE_THROWS_AS(distilled_timesteps(10, 2), Error);
 }
 
 TEST_CASE("the final sigma is none, the smallest of the schedule, or the last again") {

@@ -1,17 +1,12 @@
 """Golden files of noise levels: beta quantiles (scipy), lists of sigmas (k-diffusion, numpy), two beta schedules.
 
-Needs torch, diffusers, scipy, safetensors and k-diffusion's sampling.py, whose package need not import;
-run: python tests/reference/make_level_goldens.py
+Needs torch, diffusers, scipy, safetensors, k-diffusion; run: python tests/reference/make_level_goldens.py
 
 Everything is computed in double.
 """
 
-import importlib.util
 import itertools
 import math
-import pathlib
-import sys
-import types
 
 import numpy
 import scipy.stats
@@ -19,21 +14,7 @@ import torch
 from diffusers import DDPMScheduler, HeunDiscreteScheduler
 from diffusers.schedulers import scheduling_ddpm, scheduling_heun_discrete
 from golden import save
-
-
-def k_diffusion_sampling():
-    """k_diffusion/sampling.py alone, without what the rest of the package imports."""
-    folder = pathlib.Path(importlib.util.find_spec("k_diffusion").submodule_search_locations[0])
-    package = types.ModuleType("k_diffusion")
-    package.__path__ = [str(folder)]
-    utils = types.ModuleType("k_diffusion.utils")
-    utils.append_dims = lambda x, dims: x[(...,) + (None,) * (dims - x.ndim)]
-    sys.modules.update({"k_diffusion": package, "k_diffusion.utils": utils})
-    package.utils = utils
-    spec = importlib.util.spec_from_file_location("k_diffusion.sampling", folder / "sampling.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from make_sigma_sampler_goldens import k_diffusion_sampling
 
 
 def quantiles():

@@ -114,19 +114,4 @@ inline std::vector<Index> multistep_timesteps(Index train_steps, Index count, co
     return result;
 }
 
-// What distilled models (LCM, TCD) were trained at: every (train_steps div original)-th step, of which `count` are
-// taken, the noisiest first (Luo et al. 2023). Throws Error unless count <= original <= train_steps.
-inline std::vector<Index> distilled_timesteps(Index train_steps, Index count, Index original = 50) {
-    check(original >= 1 && original <= train_steps, "timesteps: ", original, " original steps of ", train_steps);
-    check(count >= 1 && count <= original, "timesteps: asked for ", count, " of ", original, " original steps");
-    const Index stride = train_steps / original;
-    std::vector<Index> result;
-    for (Index k = 0; k < count; ++k)
-        result.push_back((original - static_cast<Index>(static_cast<double>(k) *
-                                                        (static_cast<double>(original) / static_cast<double>(count)))) *
-                             stride -
-                         1);
-    return result;
-}
-
 }  // namespace genmod::diffusion

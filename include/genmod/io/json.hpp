@@ -80,6 +80,7 @@ public:
         return Config(parse_json(read_text_file(path, limits.bytes), path, limits), path);
     }
 
+    const std::string& name() const { return name_; }
     const Json::Members& members() const { return std::get<Json::Members>(json_.value); }
 
     // Null when the key is missing.

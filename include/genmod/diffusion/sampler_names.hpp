@@ -1,0 +1,166 @@
+// Samplers by the names that programs, k-diffusion, web UIs and diffusers give them ("sampling method").
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "genmod/core/error.hpp"
+#include "genmod/core/types.hpp"
+#include "genmod/diffusion/level.hpp"
+#include "genmod/diffusion/level_names.hpp"
+#include "genmod/diffusion/sampler/any.hpp"
+#include "genmod/diffusion/sampler/dpmpp_3m_sde.hpp"
+#include "genmod/diffusion/sampler/pndm.hpp"
+#include "genmod/diffusion/sampler/tcd.hpp"
+#include "genmod/diffusion/schedule.hpp"
+#include "genmod/diffusion/scheduler_class.hpp"
+#include "genmod/diffusion/scheduler_config.hpp"
+#include "genmod/diffusion/scheduler_plan.hpp"
+#include "genmod/diffusion/spacing.hpp"
+
+namespace genmod::diffusion {
+
+// A sampler and the levels of its run.
+struct NamedRun {
+    AnySampler sampler;
+    Levels levels;
+};
+
+namespace detail {
+
+struct NamedSampler {
+    const char* name;
+    AnySampler sampler;
+    std::vector<const char*> also = {};  // spellings that plain_name() does not make equal
+};
+
+// k-diffusion's multistep solvers lower the order at the first step and at the one to no noise only.
+inline DpmSolverMultistep k_diffusion_2m(DpmAlgorithm algorithm, DpmSolverType type) {
+    return {.algorithm_type = algorithm, .solver_type = type, .lower_order_final = false, .brownian = true};
+}
+
+inline const std::vector<NamedSampler>& sampler_table() {
+    constexpr auto sde = DpmAlgorithm::sde_dpmsolver_pp;
+    static const std::vector<NamedSampler> table{
+        {"ddim", {Ddim{}}},
+        {"ddim_trailing", {Ddim{}}},
+        {"ddpm", {Ddpm{}}},
+        {"pndm", {Pndm{}}, {"plms"}},
+        {"euler", {Euler{}}},
+        {"euler_a", {EulerAncestral{}}, {"euler_ancestral"}},
+        {"heun", {Heun{}}},
+        {"lms", {Lms{}}},
+        {"dpm2", {Kdpm2{}}},
+        {"dpm2_a", {Kdpm2Ancestral{}}, {"dpm2_ancestral"}},
+        {"dpm++2s_a", {Dpmpp2sAncestral{}}, {"dpm++2s_ancestral"}},
+        {"dpm++2m", {k_diffusion_2m(DpmAlgorithm::dpmsolver_pp, DpmSolverType::midpoint)}},
+        {"dpm++2m_sde", {k_diffusion_2m(sde, DpmSolverType::midpoint)}},
+        {"dpm++2m_sde_heun", {k_diffusion_2m(sde, DpmSolverType::heun)}},
+        {"dpm++3m_sde", {dpmpp_3m_sde()}},
+        {"dpm++sde", {DpmppSde{}}},
+        {"unipc", {UniPc{}}},
+        {"deis", {Deis{}}},
+        {"sa_solver", {SaSolver{}}},
+        {"lcm", {Lcm{}}},
+        {"tcd", {Tcd{}}},
+    };
+    return table;
+}
+
+inline const NamedSampler* find_sampler(std::string_view name) {
+    const std::string plain = plain_name(name);
+    for (const NamedSampler& row : sampler_table()) {
+        if (plain_name(row.name) == plain) return &row;
+        for (const char* other : row.also)
+            if (plain_name(other) == plain) return &row;
+    }
+    return nullptr;
+}
+
+// A name as it is found, and the scheduler's name that it ended in, if any ("DPM++ 2M Karras").
+struct FoundSampler {
+    const NamedSampler* row;
+    std::string scheduler = {};
+};
+
+inline FoundSampler find_with_suffix(std::string_view name) {
+    if (const NamedSampler* row = find_sampler(name)) return {row};
+    const std::string plain = plain_name(name);
+    for (const std::string& scheduler : level_names()) {
+        const std::string end = plain_name(scheduler);
+        if (!plain.ends_with(end)) continue;
+        if (const NamedSampler* row = find_sampler(plain.substr(0, plain.size() - end.size()))) return {row, scheduler};
+    }
+    return {nullptr};
+}
+
+// The levels that a sampler has where no scheduler is named.
+inline Levels own_levels(const std::string& sampler, const Schedule& schedule, Index count,
+                         const SpacingOptions& spacing) {
+    if (sampler == "ddim") return ddim_levels(schedule, count, {.spacing = spacing});
+    if (sampler == "ddim_trailing") return ddim_levels(schedule, count, {.spacing = {Spacing::trailing}});
+    if (sampler == "ddpm") return ddpm_levels(schedule, count, spacing);
+    if (sampler == "pndm") return pndm_levels(schedule, count, {.spacing = spacing, .skip_prk_steps = true});
+    if (sampler == "lcm") return lcm_levels(schedule, count);
+    if (sampler == "tcd") return tcd_levels(schedule, count);
+    return named_levels("discrete", schedule, count);
+}
+
+// One of diffusers' classes with its defaults, on that schedule.
+inline NamedRun class_run(SchedulerClass scheduler, const ScheduleOptions& schedule, Index count) {
+    check(has_setting(scheduler, "beta_start") && scheduler != SchedulerClass::ddim_inverse, "sampling method ",
+          scheduler, " does not draw from networks that were trained on a table of betas");
+    SchedulerConfig config = scheduler_defaults(scheduler);
+    config.schedule = schedule;
+    Levels levels = scheduler_levels(config, {.steps = count});
+    return {scheduler_sampler(config, count), std::move(levels)};
+}
+
+inline std::optional<SchedulerClass> find_class(std::string_view name) {
+    if (!name.ends_with("Scheduler")) return {};
+    try {
+        return parse_scheduler_class(name);
+    } catch (const Error&) {
+        return {};
+    }
+}
+
+}  // namespace detail
+
+// What named_run() knows besides other spellings of these, and diffusers' class names.
+inline std::vector<std::string> sampler_names() {
+    std::vector<std::string> names;
+    for (const detail::NamedSampler& row : detail::sampler_table()) names.emplace_back(row.name);
+    return names;
+}
+
+// A run of `count` steps for a network that was trained on a schedule of betas. `method` is a name of
+// stable-diffusion.cpp (euler_a, dpm++2m), k-diffusion (dpmpp_2s_ancestral), web UIs (Euler a, DPM++ 2M Karras: the
+// last word names the scheduler) or diffusers (DDIMScheduler, with all of that class's defaults); `scheduler` one of
+// level_names(), or empty for the sampler's own levels, where `spacing` acts for ddim, ddpm and pndm only. Throws Error
+// for an unknown name, listing the known ones.
+inline NamedRun named_run(std::string_view method, std::string_view scheduler, const ScheduleOptions& schedule,
+                          Index count, const SpacingOptions& spacing = {}) {
+    const auto of_diffusers = detail::find_class(method);
+    detail::FoundSampler found = detail::find_with_suffix(method);
+    if (!of_diffusers && found.row == nullptr) {
+        std::string list;
+        for (const std::string& name : sampler_names()) list += name + ", ";
+        fail(ErrorCode::argument, "unknown sampling method \"", method, "\"; known are ", list,
+             "and diffusers' class names");
+    }
+    const std::string levels = scheduler.empty() ? found.scheduler : std::string(scheduler);
+    NamedRun run;
+    if (of_diffusers)
+        run = detail::class_run(*of_diffusers, schedule, count);
+    else
+        run = {found.row->sampler,
+               levels.empty() ? detail::own_levels(found.row->name, Schedule(schedule), count, spacing) : Levels{}};
+    if (!levels.empty()) run.levels = named_levels(levels, Schedule(schedule), count);
+    return run;
+}
+
+}  // namespace genmod::diffusion
