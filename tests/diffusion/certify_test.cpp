@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "genmod/diffusion/brownian.hpp"
 #include "genmod/diffusion/certify.hpp"
 #include "genmod/diffusion/sampler/ddim.hpp"
 #include "genmod/diffusion/sampler/ddpm.hpp"
@@ -31,6 +32,7 @@ struct Here {
     const NoiseLevel& to;
     const Step& at;
     std::function<Numbers()> noise;
+    std::function<Numbers(double from, double to)> way;
     Numbers& kept;
 };
 
@@ -50,7 +52,8 @@ struct Own {
     Tensor<T> step(const Predict& predict, const Tensor<T>& x, const Step& at, State<T>& state, Noise& noise) const {
         const auto question = [&](const Numbers& in, const NoiseLevel& level) { return ask<T>(predict, in, level); };
         const auto normals = [&] { return noise.template normals<T>(x.shape()); };
-        return move({question, x, at.from, at.to, at, normals, state.kept});
+        const auto way = [&](double from, double to) { return noise.template brownian<T>(x.shape(), from, to); };
+        return move({question, x, at.from, at.to, at, normals, way, state.kept});
     }
 };
 
@@ -279,6 +282,40 @@ TEST_CASE("identities hold, and not between samplers that differ") {
         INFO(check.text);
         CHECK_FALSE(check.passed);
     }
+}
+
+TEST_CASE("noise from a Brownian motion is taken apart where its draws overlap") {
+    // The way in two parts is the whole way, whose share in x' is then 0.
+    const auto in_parts = [](double slip) {
+        return Own{[=](const Here& here) {
+            const double from = sigma_ve(here.from), to = sigma_ve(here.to), middle = (from + to) / 2;
+            const auto a = static_cast<double>(brownian_time(from) - brownian_time(middle));
+            const auto b = static_cast<double>(brownian_time(middle) - brownian_time(to));
+            const Numbers first = here.way(from, middle), whole = here.way(from, to), second = here.way(middle, to);
+            const Numbers sum = combine(std::sqrt(a / (a + b)), first, std::sqrt(b / (a + b)), second);
+            return ddpm(here, ddpm_std(here), combine(1 + slip, sum, -slip, whole));
+        }};
+    };
+    const auto same = [&](const Own& own) { return certify_same("same", own, Ddpm{}, quick(1, true)); };
+    CHECK(same(in_parts(0)).measured < 1e-9);
+    CHECK(same(in_parts(10)).measured < 1e-9);
+    CHECK_FALSE(same(Own{[](const Here& here) {
+                    const double from = sigma_ve(here.from), to = sigma_ve(here.to), middle = (from + to) / 2;
+                    const Numbers half = here.way(from, middle), whole = here.way(from, to);
+                    return ddpm(here, ddpm_std(here), combine(std::sqrt(0.5), half, std::sqrt(0.5), whole));
+                }}).passed);
+}
+
+TEST_CASE("samplers of consistency models are right for networks that know the end of the ODE, and for no other") {
+    const Own sampler{[](const Here& here) {
+        return combine(here.to.alpha, here.ask(here.x, here.from).x0, here.to.sigma, here.noise());
+    }};
+    CertifyOptions options = quick(0, true);
+    options.law_steps = 4;
+    options.target = CertifyTarget::flow_end;
+    require_passed("consistency", sampler, options);
+    options.target = CertifyTarget::mean;
+    require_refused("variance_end", sampler, options);
 }
 
 TEST_CASE("samples are judged by what chance does") {
