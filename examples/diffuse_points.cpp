@@ -38,44 +38,65 @@ Tensor<float> toy_points(const std::string& name, Index count, Rng& rng) {
     return examples::half_size(data::eight_gaussians<float>(count, rng));
 }
 
-void run_program(const std::string& name, Index steps, const std::string& output) {
-    const diffusion::Schedule schedule({.beta_schedule = diffusion::BetaSchedule::squaredcos_cap_v2});
+struct Options {
+    std::string name = "moons";
+    std::string objective = "ddpm";
+    Index steps = 4000;
+    std::string output = "points.png";
+};
+
+// Trains for an objective, and samples by DDIM on levels that belong to it.
+template <class Objective>
+void draw_points(const Options& options, const Objective& objective, const diffusion::Levels& levels,
+                 diffusion::DenoiserOptions reading) {
     Rng rng(0);
-    diffusion::Trainer<float, PointNet> trainer(PointNet(rng), schedule,
-                                                {.adam = {.lr = 2e-3}, .lr_factor = {.warmup = 50, .total = steps}});
-    io::Progress progress("training on " + name);
-    for (Index k = 0; k < steps && !stop_requested(); ++k) {
-        trainer.step(toy_points(name, 512, rng));
-        progress(k + 1, steps);
+    diffusion::Trainer<float, PointNet, Objective> trainer(
+        PointNet(rng), objective, {.adam = {.lr = 2e-3}, .lr_factor = {.warmup = 50, .total = options.steps}});
+    io::Progress progress("training on " + options.name);
+    for (Index k = 0; k < options.steps && !stop_requested(); ++k) {
+        trainer.step(toy_points(options.name, 512, rng));
+        progress(k + 1, options.steps);
     }
 
+    reading.clip_sample = false;
     const auto predict = diffusion::denoiser(
-        [&](const Tensor<float>& x, const Tensor<float>& t) { return trainer.average()(Var<float>(x), t); },
-        {.clip_sample = false});
-    std::vector<Tensor<float>> pictures{examples::scatter(toy_points(name, 4000, rng))};
-    const Tensor<float> points =
-        diffusion::sample(predict, diffusion::Ddim{}, diffusion::ddim_levels(schedule, 50),
-                          {.shape = {4000, 2}, .seed = 1}, [&](diffusion::SampleStep<float>& step) {
-                              if (step.step == 25 || step.step == 40) pictures.push_back(examples::scatter(step.x));
-                          });
+        [&](const Tensor<float>& x, const Tensor<float>& t) { return trainer.average()(Var<float>(x), t); }, reading);
+    std::vector<Tensor<float>> pictures{examples::scatter(toy_points(options.name, 4000, rng))};
+    const Tensor<float> points = diffusion::sample(predict, diffusion::Ddim{}, levels, {.shape = {4000, 2}, .seed = 1},
+                                                   [&](diffusion::SampleStep<float>& step) {
+                                                       if (step.step == 25 || step.step == 40)
+                                                           pictures.push_back(examples::scatter(step.x));
+                                                   });
     pictures.push_back(examples::scatter(points));
     Tensor<float> sheet({4, 256, 256, 1});
     for (Index k = 0; k < 4; ++k) sheet.slice(k, k + 1).assign(pictures[static_cast<std::size_t>(k)]);
-    io::write_png(output, sheet, 4);
-    std::printf("wrote %s: data, samples after 25, 40 and all 50 steps of DDIM\n", output.c_str());
+    io::write_png(options.output, sheet, 4);
+    std::printf("wrote %s: data, samples after 25, 40 and all 50 steps of DDIM\n", options.output.c_str());
     std::printf("try: diffuse_points checkerboard --steps 20000; next: train_diffusion, the same with pictures\n");
+}
+
+void run_program(const Options& options) {
+    if (options.objective == "flow")
+        return draw_points(options, diffusion::FlowMatching{}, diffusion::flow_levels(50),
+                           {.prediction_type = diffusion::PredictionType::flow_prediction});
+    if (options.objective == "edm")
+        return draw_points(options, diffusion::Edm{.sigma_data = 1}, diffusion::edm_levels(50), {.sigma_data = 1});
+    const diffusion::Schedule schedule({.beta_schedule = diffusion::BetaSchedule::squaredcos_cap_v2});
+    draw_points(options, schedule, diffusion::ddim_levels(schedule, 50), {});
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     CLI::App app("A diffusion model of points in the plane.", "diffuse_points");
-    std::string name = "moons", output = "points.png";
-    Index steps = 4000;
-    app.add_option("set", name, "The toy set")
+    Options options;
+    app.add_option("set", options.name, "The toy set")
         ->capture_default_str()
         ->check(CLI::IsMember({"moons", "rings", "checkerboard", "swiss_roll", "spirals", "eight_gaussians"}));
-    app.add_option("--steps", steps, "Training steps")->capture_default_str()->check(CLI::Range(1, 1 << 30));
-    app.add_option("-o,--output", output, "PNG file to write")->capture_default_str();
-    return examples::run(app, argc, argv, [&] { run_program(name, steps, output); });
+    app.add_option("--objective", options.objective, "What is trained: noise on a schedule, flow matching, or EDM")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"ddpm", "flow", "edm"}));
+    app.add_option("--steps", options.steps, "Training steps")->capture_default_str()->check(CLI::Range(1, 1 << 30));
+    app.add_option("-o,--output", options.output, "PNG file to write")->capture_default_str();
+    return examples::run(app, argc, argv, [&] { run_program(options); });
 }
