@@ -10,13 +10,15 @@
 
 #include "genmod/core/rng_torch.hpp"
 #include "genmod/diffusion/drawn_noise.hpp"
+#include "genmod/diffusion/edm_levels.hpp"
 #include "genmod/diffusion/prediction.hpp"
 #include "genmod/diffusion/resume.hpp"
 #include "genmod/diffusion/sample.hpp"
+#include "genmod/diffusion/sampler/any.hpp"
 #include "genmod/diffusion/sampler/ddim.hpp"
 #include "genmod/diffusion/sampler/ddpm.hpp"
-#include "genmod/diffusion/sampler/lcm.hpp"
 #include "genmod/diffusion/sampler/pndm.hpp"
+#include "genmod/diffusion/sampler_names.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace genmod;
@@ -63,13 +65,18 @@ void check_kills(const Sampler& sampler, const Levels& levels) {
 
 }  // namespace
 
-TEST_CASE("a run that is killed after every step ends with the same bits") {
-    const Schedule schedule;
-    check_kills(Ddim{.eta = 0.5}, ddim_levels(schedule, 6));
-    check_kills(Ddpm{}, ddpm_levels(schedule, 6));
-    check_kills(Lcm{}, lcm_levels(schedule, 4));
-    check_kills(Pndm{}, pndm_levels(schedule, 8));
-    check_kills(Pndm{PredictionType::v_prediction}, pndm_levels(schedule, 8, {.skip_prk_steps = true}));
+TEST_CASE("a run that is killed after every step ends with the same bits, whatever the sampler") {
+    for (const std::string& name : sampler_names()) {
+        INFO(name);
+        const NamedRun run = named_run(name, "", {}, 7);
+        check_kills(run.sampler, run.levels);
+    }
+    const auto check = [](const AnySampler& sampler, const Levels& levels) { check_kills(sampler, levels); };
+    check({Consistency{}}, consistency_levels(4));
+    check({Pndm{PredictionType::v_prediction}}, pndm_levels(Schedule(), 6));
+    check({DpmSolverSinglestep{.solver_order = 3}}, ddpm_levels(Schedule(), 9, {Spacing::trailing}));
+    check({DpmSolverMultistep{.solver_order = 3}}, ddpm_levels(Schedule(), 6, {Spacing::trailing}));
+    check({UniPc{.solver_order = 3}}, ddpm_levels(Schedule(), 6, {Spacing::trailing}));
 }
 
 TEST_CASE("a run with generators of PyTorch goes on where they were") {
