@@ -11,10 +11,13 @@
 #include "genmod/diffusion/certify.hpp"
 #include "genmod/diffusion/sampler/ddim.hpp"
 #include "genmod/diffusion/sampler/ddpm.hpp"
+#include "genmod/diffusion/sampler/deis.hpp"
 #include "genmod/diffusion/sampler/dpm_solver_multistep.hpp"
 #include "genmod/diffusion/sampler/euler.hpp"
 #include "genmod/diffusion/sampler/euler_ancestral.hpp"
 #include "genmod/diffusion/sampler/heun.hpp"
+#include "genmod/diffusion/sampler/lms.hpp"
+#include "genmod/diffusion/sampler/unipc.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace genmod;
@@ -123,23 +126,28 @@ void require_refused(const std::string& by, const Sampler& sampler, const Certif
     CHECK_FALSE(found.passed());
 }
 
-void require_errors(const Certificate& found, const std::vector<double>& expected) {
-    INFO(to_string(found));
-    for (std::size_t k = 0; k < expected.size(); ++k) CHECK(found.errors[k].error == Approx(expected[k]).epsilon(5e-3));
-}
-
 }  // namespace
 
 TEST_CASE("the errors are those of the table of orders") {
-    const CertifyOptions first = quick(1, false), second = quick(2, false);
-    CertifyOptions all = first;
-    all.steps = {10, 20, 40, 80};
-    require_errors(certify(Euler{}, all), {1.29e-1, 6.67e-2, 3.39e-2, 1.71e-2});
-    require_errors(certify(Ddim{}, first), {6.67e-2, 3.39e-2, 1.71e-2});
-    require_errors(certify(heun(true), second), {9.73e-3, 2.37e-3, 5.83e-4});
-    require_errors(certify(DpmSolverMultistep{.lower_order_final = false}, second), {6.48e-3, 1.74e-3, 4.41e-4});
-    require_errors(certify(DpmSolverMultistep{.solver_order = 3, .lower_order_final = false}, second),
-                   {3.13e-3, 5.57e-4, 1.30e-4});
+    CertifyOptions options = quick(1, false);
+    options.steps = {10, 20, 40, 80};
+    const auto errors = [&](const char* name, const auto& sampler, const std::vector<double>& expected) {
+        const Certificate found = certify(sampler, options);
+        INFO(name << "\n" << to_string(found));
+        for (std::size_t k = 0; k < expected.size(); ++k)
+            CHECK(found.errors[k].error == Approx(expected[k]).epsilon(5e-3));
+    };
+    errors("euler", Euler{}, {1.29e-1, 6.67e-2, 3.39e-2, 1.71e-2});
+    errors("ddim", Ddim{}, {1.29e-1, 6.67e-2, 3.39e-2, 1.71e-2});
+    errors("dpm 1", DpmSolverMultistep{.solver_order = 1}, {1.29e-1, 6.67e-2, 3.39e-2, 1.71e-2});
+    errors("heun", Heun{}, {4.11e-2, 9.73e-3, 2.37e-3, 5.83e-4});
+    errors("own heun", heun(true), {4.11e-2, 9.73e-3, 2.37e-3, 5.83e-4});
+    errors("dpm++ 2m", DpmSolverMultistep{.lower_order_final = false}, {1.62e-2, 6.48e-3, 1.74e-3, 4.41e-4});
+    errors("dpm++ 3m", DpmSolverMultistep{.solver_order = 3, .lower_order_final = false},
+           {3.15e-2, 3.13e-3, 5.57e-4, 1.30e-4});
+    errors("deis 2", Deis{.lower_order_final = false}, {2.65e-2, 6.62e-3, 1.63e-3, 4.01e-4});
+    errors("unipc 2", UniPc{}, {1.39e-2, 1.26e-3, 4.10e-4, 1.25e-4});
+    errors("lms 4", Lms{}, {3.22e-2, 3.93e-3, 3.45e-4, 2.62e-5});
 }
 
 TEST_CASE("right samplers pass, in every frame") {

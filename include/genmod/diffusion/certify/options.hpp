@@ -74,7 +74,9 @@ struct CertifyOptions {
     Index law_steps = 40;    // for the samples
     Index samples = 1024;    // points; even
     std::uint64_t seed = 0;  // of the first picture
-    double deviations = 5;   // how many standard deviations a measurement from samples may be off by chance
+    // How many standard deviations a measurement from samples may be off by chance: at 5, a right sampler is refused
+    // with one seed of several thousand.
+    double deviations = 5;
 
     std::vector<Index> step_counts() const {
         if (!steps.empty()) return steps;
