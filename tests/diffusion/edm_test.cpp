@@ -75,6 +75,8 @@ TEMPLATE_TEST_CASE("a denoiser of a preconditioned network asks and reads it as 
                 network, {.prediction_type = parse_prediction_type(type), .clip_sample = false, .sigma_data = 0.5})(
                 combine(vp.alpha, x, 0, x), vp);
             require_close("x0 in another frame", framed.x0, x0, peak(x0), tolerance<T>);
+            const auto same_eps = cast<double>(said.eps);
+            require_close("eps in another frame", framed.eps, same_eps, peak(same_eps), tolerance<T>);
         }
 }
 

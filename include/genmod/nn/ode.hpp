@@ -185,11 +185,11 @@ inline void check_ode(double begin, double end, const OdeOptions& options) {
 }  // namespace detail
 
 // y at `end`, for a state of several tensors that is y at `begin`; `end` may lie before `begin`. f(t, y) gives one
-// slope for each tensor and is never asked outside of [begin, end]. dopri5 measures its error as torchdiffeq does: the
-// largest of the tensors' root mean squares. All samples of a batch share its steps, so that a sample's solution
-// depends (within the tolerance) on the others; the other methods' does not, nor does a batch of one. Throws Error when
-// options or shapes do not fit or max_steps are not enough, Error(non_finite) where f is not finite, Error(stopped)
-// when asked to.
+// slope for each tensor and is never asked outside of [begin, end]. dopri5 measures its error as torchdiffeq does, by
+// the largest of the tensors' root mean squares: all samples of a batch share its steps, so that a sample's solution
+// depends on the others, within the tolerance. With the other methods, or alone in its batch, it does not. Throws Error
+// when options or shapes do not fit or max_steps are not enough, Error(stopped) when asked to; dopri5 throws
+// Error(non_finite) where f is not finite or jumps.
 template <class T, class Function>
 OdeSolution<std::vector<Tensor<T>>> solve_ode(const Function& f, std::vector<Tensor<T>> y, double begin, double end,
                                               const OdeOptions& options = {}) {
