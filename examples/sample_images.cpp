@@ -61,10 +61,14 @@ void add_options(CLI::App& app, Options& o) {
         ->check(CLI::Range(0.0, 1.0));
     app.add_option("-s,--seed", o.seed, "Seed of the first picture, the next ones count up; negative: a random one")
         ->capture_default_str();
-    app.add_option("--sampling-method", o.draw.sampler, "ddim or ddpm")
-        ->capture_default_str()
-        ->check(CLI::IsMember({"ddim", "ddpm"}));
-    app.add_option("--spacing", o.spacing, "leading, linspace, trailing or quadratic")->capture_default_str();
+    app.add_option("--sampling-method", o.draw.sampler,
+                   "ddim, euler_a, dpm++2m, unipc ..., as in stable-diffusion.cpp, k-diffusion, web UIs or diffusers")
+        ->capture_default_str();
+    app.add_option(
+        "--scheduler", o.draw.scheduler,
+        "Noise levels: discrete, karras, exponential, sgm_uniform, beta, ays ... (default: the method's own)");
+    app.add_option("--spacing", o.spacing, "leading, linspace, trailing or quadratic, for ddim, ddpm and pndm")
+        ->capture_default_str();
     app.add_option("--animation", o.animation, "Also write the way from noise to picture as an animated PNG");
     app.add_flag("--list-classes", o.list, "Print the model's classes and end");
     app.add_flag("--disable-image-metadata", o.bare, "Leave the generation parameters out of the PNG");
@@ -119,6 +123,7 @@ io::PngText parameters(const Options& o, const ModelConfig& config, const std::v
                                             {"pictures_per_class", o.count},
                                             {"steps", o.draw.steps},
                                             {"sampling_method", o.draw.sampler},
+                                            {"scheduler", o.draw.scheduler},
                                             {"spacing", o.spacing},
                                             {"eta", o.draw.eta},
                                             {"cfg_scale", o.draw.cfg_scale},

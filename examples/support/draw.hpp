@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "examples/support/model_file.hpp"
@@ -12,10 +13,10 @@
 #include "genmod/core/tensor.hpp"
 #include "genmod/diffusion/denoiser.hpp"
 #include "genmod/diffusion/guidance.hpp"
-#include "genmod/diffusion/level.hpp"
 #include "genmod/diffusion/sample.hpp"
 #include "genmod/diffusion/sampler/ddim.hpp"
-#include "genmod/diffusion/sampler/ddpm.hpp"
+#include "genmod/diffusion/sampler_names.hpp"
+#include "genmod/diffusion/spacing.hpp"
 
 namespace examples {
 
@@ -25,7 +26,8 @@ using genmod::Tensor;
 inline constexpr double default_guidance = 2.0;
 
 struct DrawOptions {
-    std::string sampler = "ddim";  // or "ddpm"
+    std::string sampler = "ddim";  // a name of named_run()
+    std::string scheduler = {};    // of its levels; empty: the sampler's own
     Index steps = 50;
     double cfg_scale = default_guidance;  // 1: no guidance; 0: no class at all
     double cfg_rescale = 0;
@@ -41,7 +43,6 @@ Tensor<float> draw_batch(const ModelConfig& config, const genmod::diffusion::Une
                          const std::vector<Index>& labels, std::uint64_t seed, const DrawOptions& options,
                          Callback&& callback) {
     namespace diffusion = genmod::diffusion;
-    const diffusion::Schedule schedule(config.schedule);
     const auto ask = [&network](const Tensor<float>& x, const Tensor<float>& t, const std::vector<Index>& classes) {
         return network(genmod::Var<float>(x), t, classes).value();
     };
@@ -53,18 +54,13 @@ Tensor<float> draw_batch(const ModelConfig& config, const genmod::diffusion::Une
     const Index size = config.size();
     const diffusion::SampleOptions<float> start{
         .shape = {static_cast<Index>(labels.size()), size, size, config.unet.in_channels}, .seed = seed};
-    const diffusion::SpacingOptions spacing{.timestep_spacing = options.spacing};
+    diffusion::NamedRun run = diffusion::named_run(options.sampler, options.scheduler, config.schedule, options.steps,
+                                                   {.timestep_spacing = options.spacing});
     // eps from the clipped x0: where guidance drives x0 out of range, the steps would drift otherwise, more so when
     // there are many (the judge then sees the right class in 60 % of the pictures at 50 steps).
-    if (options.sampler == "ddim")
-        return diffusion::sample(predict, diffusion::Ddim{.eta = options.eta, .use_clipped_model_output = true},
-                                 diffusion::ddim_levels(schedule, options.steps, {.spacing = spacing}), start,
-                                 callback);
-    if (options.sampler == "ddpm")
-        return diffusion::sample(predict, diffusion::Ddpm{}, diffusion::ddpm_levels(schedule, options.steps, spacing),
-                                 start, callback);
-    genmod::fail(genmod::ErrorCode::argument, "unknown sampling method \"", options.sampler,
-                 "\"; known are ddim, ddpm");
+    if (auto* ddim = std::get_if<diffusion::Ddim>(&run.sampler.chosen))
+        *ddim = {.eta = options.eta, .use_clipped_model_output = true};
+    return diffusion::sample(predict, run.sampler, run.levels, start, callback);
 }
 
 }  // namespace detail

@@ -19,8 +19,10 @@
 #include "genmod/diffusion/denoiser.hpp"
 #include "genmod/diffusion/noise.hpp"
 #include "genmod/diffusion/sample.hpp"
+#include "genmod/diffusion/sampler/any.hpp"
 #include "genmod/diffusion/scheduler_config_file.hpp"
 #include "genmod/diffusion/scheduler_plan.hpp"
+#include "genmod/diffusion/sigma_levels.hpp"
 #include "genmod/io/read_file.hpp"
 #include "tests/support/golden.hpp"
 
@@ -166,4 +168,19 @@ TEST_CASE("each class's configuration loads as every other class, as in diffuser
         REQUIRE(loaded.config.algorithm_type == "dpmsolver++");
         REQUIRE(scheduler_plan(loaded.config, {.steps = 6}).levels.steps.size() == 6);
     }
+}
+
+TEST_CASE("a sampler chosen at run time gives the bits of the sampler itself, and keeps to its own state") {
+    const Golden golden("diffusion/configs/foreign.safetensors");
+    const Given given(golden);
+    const Levels levels = sigma_levels(Schedule(), 5);
+    const auto predict = denoiser([](const Numbers& x, const Numbers&) { return combine(0.5, x, 0, x); });
+    const DpmSolverMultistep own{.solver_order = 3};
+    DpmSolverMultistep::State<double> own_state;
+    AnySampler::State<double> any_state;
+    const auto expected = run_sampler(predict, own, levels, given.start, given.noise, own_state);
+    const auto found = run_sampler(predict, AnySampler{own}, levels, given.start, given.noise, any_state);
+    REQUIRE(std::equal(found.begin(), found.end(), expected.begin()));
+    REQUIRE_THROWS_AS(run_sampler(predict, AnySampler{Lms{}}, levels, given.start, given.noise, any_state), Error);
+    REQUIRE_THROWS_AS(any_state.select(1000), Error);
 }

@@ -32,6 +32,7 @@ expect 2 "$sample" --steps 2000
 expect 2 "$sample" --eta 2
 expect 2 "$sample" --cfg-scale nan
 expect 2 "$sample" --sampling-method magic
+expect 2 "$sample" --scheduler magic
 expect 2 "$sample" --spacing magic
 expect 2 "$sample" --threads 0
 expect 3 "$sample" --model bad.safetensors
@@ -43,6 +44,7 @@ expect 3 "$train" folder
 expect 2 "$train" --schedule magic
 expect 0 "$sample" bag -b 1 --steps 2 -o fine.png
 expect 0 "$sample" bag -b 1 --steps 2 -o again.png
+expect 0 "$sample" bag -b 1 --steps 2 --sampling-method "DPM++ 2M Karras" -o other.png
 cmp fine.png again.png
 # A disk that is full after 32 kB: the old picture stays.
 (ulimit -f 64; trap '' XFSZ; expect 5 "$sample" -b 40 --steps 1 -o old.png; exit $failed) || failed=1

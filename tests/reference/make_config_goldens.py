@@ -114,17 +114,17 @@ def calls_of(scheduler):
 
 
 class Given:
-    def __init__(self, seed):
+    def __init__(self, seed, shape=SHAPE, most=MOST):
         numbers = Numbers(seed)
-        self.start = numbers.normal(*SHAPE)
-        self.pattern = numbers.normal(2 * MOST, *SHAPE)
-        self.noise = numbers.normal(2 * MOST, *SHAPE)  # two draws a step
+        self.start = numbers.normal(*shape)
+        self.pattern = numbers.normal(2 * most, *shape)
+        self.noise = numbers.normal(2 * most, *shape)  # two draws a step
 
     def tensors(self):
         return {"start": self.start, "pattern": self.pattern, "noise": self.noise}
 
 
-def loop(case, given, dtype):
+def loop(case, given, dtype, network=None):
     scheduler = make(case)
     module = importlib.import_module(type(scheduler).__module__)
     x = given.start.to(dtype) * scheduler.init_noise_sigma if hasattr(scheduler, "init_noise_sigma") else None
@@ -139,7 +139,10 @@ def loop(case, given, dtype):
         for _ in range(count):
             t = scheduler.timesteps[call]
             x_in = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
-            m = 0.5 * x_in + given.pattern[call].to(dtype) * (1 + float(t) / 1000)
+            if network is None:
+                m = 0.5 * x_in + given.pattern[call].to(dtype) * (1 + float(t) / 1000)
+            else:
+                m = network(x_in, t).sample
             x = scheduler.step(m, t, x).prev_sample
             call += 1
         xs.append(x)
@@ -418,6 +421,30 @@ def write_json(name, cases):
     print(f"{path.name}: {len(cases)} cases, {path.stat().st_size} bytes")
 
 
+def with_unet():
+    """Loops with the small U-Net whose weights lie in tests/golden/unet/unconditional, in double."""
+    given = Given(56, (2, 1, 8, 8), 6)
+    unet = diffusers.UNet2DModel.from_pretrained(GOLDEN / "unet" / "unconditional").double()
+    names = ("DDIMScheduler", "DDPMScheduler", "PNDMScheduler", "LMSDiscreteScheduler", "EulerDiscreteScheduler")
+    names += ("EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler")
+    names += (
+        "DPMSolverMultistepScheduler",
+        "DPMSolverSDEScheduler",
+        "DEISMultistepScheduler",
+        "UniPCMultistepScheduler",
+    )
+    tensors, cases = {"start": given.start, "noise": given.noise}, []
+    for name in names:
+        settings = {"use_karras_sigmas": True} if name.startswith(("LMS", "EulerDis", "DPMSolverM", "UniPC")) else {}
+        settings |= {"skip_prk_steps": True} if name == "PNDMScheduler" else {}
+        case = one(name, **settings, **STABLE)
+        with torch.no_grad(), InDouble():
+            tensors[name], _ = loop(case, given, torch.float64, unet)
+        cases.append(case)
+    save("diffusion/configs/unet.safetensors", tensors)
+    write_json("unet", cases)
+
+
 FOREIGN = {
     "DDIMScheduler": {
         "clip_sample": False,
@@ -532,6 +559,7 @@ SECTIONS = {
     "multistep": lambda: loops("multistep", multistep(), Given(53)),
     "flow_and_edm": lambda: loops("flow_and_edm", itertools.chain(flows(), edm()), Given(54)),
     "levels": levels,
+    "unet": with_unet,
     "foreign": lambda: foreign(Given(55)),
 }
 
