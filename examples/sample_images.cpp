@@ -14,6 +14,7 @@
 #include "examples/support/draw.hpp"
 #include "examples/support/embedded_weights.hpp"
 #include "examples/support/model_file.hpp"
+#include "examples/support/picture_file.hpp"
 #include "examples/support/run.hpp"
 #include "genmod/io/apng.hpp"
 #include "genmod/io/image.hpp"
@@ -36,6 +37,8 @@ struct Options {
     Index columns = 0;
     std::int64_t seed = 42;
     std::string spacing = "trailing";
+    std::string negative, init_image, mask;
+    std::vector<double> guided = {0, 1};
     bool list = false;
     bool bare = false;
     DrawOptions draw;
@@ -74,6 +77,16 @@ void add_options(CLI::App& app, Options& o) {
     app.add_flag("--disable-image-metadata", o.bare, "Leave the generation parameters out of the PNG");
 }
 
+void add_control_options(CLI::App& app, Options& o) {
+    app.add_option("--negative", o.negative, "Class to be led away from, instead of none in particular");
+    app.add_option("--guidance-interval", o.guided, "Guide in this part of the steps only, as 0.2 0.8")->expected(2);
+    auto* init = app.add_option("-i,--init-img,--init-image", o.init_image, "PNG file to start from");
+    app.add_option("--strength", o.draw.strength, "How much of it to redraw, 0 to 1")
+        ->capture_default_str()
+        ->check(CLI::Range(0.0, 1.0));
+    app.add_option("--mask", o.mask, "PNG file: what is white in it is redrawn, the rest stays")->needs(init);
+}
+
 io::Safetensors open_model(const std::string& path) {
     if (!path.empty()) return io::Safetensors(path);
     const auto bytes = embedded_weights();
@@ -103,6 +116,20 @@ std::vector<Index> wanted_labels(const Options& o, const std::vector<std::string
     return labels;
 }
 
+// The last part of a path.
+std::string file_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
+
+// What steered the run, where anything did.
+void add_control(const Options& o, io::Json::Members& json, std::string& line) {
+    if (!o.negative.empty()) json["negative"] = o.negative;
+    if (o.guided != std::vector<double>{0, 1}) json["guidance_interval"] = io::Json::Items{o.guided[0], o.guided[1]};
+    if (o.init_image.empty()) return;
+    json["init_image"] = file_name(o.init_image);
+    json["strength"] = o.draw.strength;
+    line += message(", Denoising strength: ", o.draw.strength);
+    if (!o.mask.empty()) json["mask"] = file_name(o.mask);
+}
+
 // What made the picture: one line as web programs write it, and the same as JSON.
 io::PngText parameters(const Options& o, const ModelConfig& config, const std::vector<Index>& labels,
                        std::uint64_t seed) {
@@ -114,24 +141,34 @@ io::PngText parameters(const Options& o, const ModelConfig& config, const std::v
         prompt += (prompt.empty() ? "" : ", ") + name;
         classes.emplace_back(name);
     }
-    const std::string model = o.model.empty() ? "built-in" : o.model.substr(o.model.find_last_of('/') + 1);
+    const std::string model = o.model.empty() ? "built-in" : file_name(o.model);
     const std::string side = std::to_string(config.size());
-    const std::string line =
+    std::string line =
         message("Steps: ", o.draw.steps, ", Sampler: ", o.draw.sampler, ", CFG scale: ", o.draw.cfg_scale,
                 ", Seed: ", seed, ", Size: ", side, "x", side, ", Model: ", model, ", Version: genmod ", version);
-    const io::Json json = io::Json::Members{{"classes", classes},
-                                            {"pictures_per_class", o.count},
-                                            {"steps", o.draw.steps},
-                                            {"sampling_method", o.draw.sampler},
-                                            {"scheduler", o.draw.scheduler},
-                                            {"spacing", o.spacing},
-                                            {"eta", o.draw.eta},
-                                            {"cfg_scale", o.draw.cfg_scale},
-                                            {"cfg_rescale", o.draw.cfg_rescale},
-                                            {"seed", static_cast<Index>(seed)},
-                                            {"model", model},
-                                            {"version", std::string(version)}};
+    io::Json::Members json{{"classes", classes},
+                           {"pictures_per_class", o.count},
+                           {"steps", o.draw.steps},
+                           {"sampling_method", o.draw.sampler},
+                           {"scheduler", o.draw.scheduler},
+                           {"spacing", o.spacing},
+                           {"eta", o.draw.eta},
+                           {"cfg_scale", o.draw.cfg_scale},
+                           {"cfg_rescale", o.draw.cfg_rescale},
+                           {"seed", static_cast<Index>(seed)},
+                           {"model", model},
+                           {"version", std::string(version)}};
+    add_control(o, json, line);
     return {{"parameters", prompt + "\n" + line}, {"genmod", io::to_text(json)}};
+}
+
+// Reads what steers the run.
+void take_control(Options& o, const ModelConfig& config) {
+    if (!o.negative.empty()) o.draw.negative = class_number(o.negative, config.class_names);
+    o.draw.guidance_start = o.guided[0];
+    o.draw.guidance_stop = o.guided[1];
+    if (!o.init_image.empty()) o.draw.init_image = read_picture(o.init_image, config.size(), config.unet.in_channels);
+    if (!o.mask.empty()) o.draw.mask = read_mask(o.mask, config.size());
 }
 
 void run_program(Options o) {
@@ -145,6 +182,7 @@ void run_program(Options o) {
         return;
     }
     const std::vector<Index> labels = wanted_labels(o, names);
+    take_control(o, model.config);
     const std::uint64_t seed = o.seed >= 0 ? static_cast<std::uint64_t>(o.seed) : std::random_device{}();
     const Index columns = o.columns > 0 ? o.columns : o.classes.size() == 1 ? std::min<Index>(o.count, 8) : o.count;
     if (!o.animation.empty()) {
@@ -173,5 +211,6 @@ int main(int argc, char** argv) {
     CLI::App app("Draws pictures from a trained diffusion model.", "sample_images");
     Options options;
     add_options(app, options);
+    add_control_options(app, options);
     return run(app, argc, argv, [&] { run_program(options); });
 }

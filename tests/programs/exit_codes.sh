@@ -46,6 +46,13 @@ expect 0 "$sample" bag -b 1 --steps 2 -o fine.png
 expect 0 "$sample" bag -b 1 --steps 2 -o again.png
 expect 0 "$sample" bag -b 1 --steps 2 --sampling-method "DPM++ 2M Karras" -o other.png
 cmp fine.png again.png
+expect 0 "$sample" shirt -b 2 --steps 4 --negative bag --guidance-interval 0.2 0.8 -i fine.png --mask fine.png -o mix.png
+expect 2 "$sample" --negative unicorn
+expect 2 "$sample" --guidance-interval 0.8 0.2
+expect 2 "$sample" --mask fine.png
+expect 2 "$sample" --init-image fine.png --strength 0.001
+expect 3 "$sample" --init-image bad.safetensors
+expect 5 "$sample" --init-image missing.png
 # A disk that is full after 32 kB: the old picture stays.
 (ulimit -f 64; trap '' XFSZ; expect 5 "$sample" -b 40 --steps 1 -o old.png; exit $failed) || failed=1
 [ "$(cat old.png)" = precious ]
