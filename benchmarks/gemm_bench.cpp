@@ -42,9 +42,9 @@ double peak() {
     Batch total(0.0f);
     const Batch factor(0.999f), term(0.001f);
     const double time = best([&] {
-        Batch sum[chains];
+        Batch sum[chains];  // all different: of equal ones the compiler keeps one
 #pragma GCC unroll 12
-        for (int i = 0; i < chains; ++i) sum[i] = Batch(0.1f * static_cast<float>(i));  // all different, or one is enough
+        for (int i = 0; i < chains; ++i) sum[i] = Batch(0.1f * static_cast<float>(i));
         for (int round = 0; round < rounds; ++round) {
 #pragma GCC unroll 12
             for (int i = 0; i < chains; ++i) sum[i] = simd::fma<float>(sum[i], factor, term);
