@@ -31,6 +31,10 @@ struct Options {
     Index ancestral = 500;
     Index epochs = 4;
     double cfg_scale = default_guidance;
+    Index compare = 0;
+    std::vector<std::string> methods = {"ddim",        "euler_a", "heun", "lms", "dpm++2m", "DPM++ 2M Karras",
+                                        "dpm++2m_sde", "unipc",   "deis", "ddpm"};
+    std::vector<Index> step_counts = {5, 10, 20, 50};
     std::uint64_t seed = 1000000;
 };
 
@@ -102,6 +106,25 @@ void unguided_table(const Options& o, const TrainedModel& model, const Judge& ju
     row("ddpm", model.config.schedule.num_train_timesteps, o.ancestral);
 }
 
+// Frechet distances of every method at every number of steps, and the seconds that the pictures took.
+void methods_table(const Options& o, const TrainedModel& model, const Judge& judge, const Verdicts& train) {
+    std::printf("\n| %lld pictures, unguided: Frechet distance (seconds) |", static_cast<long long>(o.compare));
+    for (const Index steps : o.step_counts) std::printf(" %lld steps |", static_cast<long long>(steps));
+    std::printf("\n|---|");
+    for (std::size_t k = 0; k < o.step_counts.size(); ++k) std::printf("---|");
+    for (const std::string& method : o.methods) {
+        std::printf("\n| %s |", method.c_str());
+        for (const Index steps : o.step_counts) {
+            const Scored scored =
+                score(model, judge, o.compare, o.seed + 200000, {.sampler = method, .steps = steps, .cfg_scale = 1},
+                      method + " " + std::to_string(steps));
+            std::printf(" %.2f (%.1f) |", frechet(train.features, scored.features), scored.seconds);
+            std::fflush(stdout);
+        }
+    }
+    std::printf("\n");
+}
+
 void run_program(const Options& o) {
     const auto bytes = embedded_weights();
     const TrainedModel model =
@@ -116,6 +139,7 @@ void run_program(const Options& o) {
                 100 * accuracy);
     if (o.guided > 0) guided_table(o, model, judge, train, test, accuracy);
     if (o.unguided > 0) unguided_table(o, model, judge, train, test);
+    if (o.compare > 0) methods_table(o, model, judge, train);
 }
 
 }  // namespace
@@ -127,10 +151,16 @@ int main(int argc, char** argv) {
     app.add_option("-m,--model", o.model, "Model file of train_diffusion (default: the one inside the program)");
     app.add_option("--data", o.data, "Folder with the IDX files")->capture_default_str();
     app.add_flag("--full", full,
-                 "The README's tables: 2000 guided, 5000 unguided, 500 ancestral pictures (half an hour)");
-    app.add_option("--guided", o.guided, "Guided pictures")->capture_default_str()->check(CLI::Range(2, 1000000));
+                 "The README's tables: 2000 guided, 5000 unguided, 500 ancestral pictures (an hour and more)");
+    app.add_option("--guided", o.guided, "Guided pictures, 0 for none")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 1000000));
     app.add_option("--unguided", o.unguided, "Unguided pictures, 0 for none")->capture_default_str();
     app.add_option("--ancestral", o.ancestral, "Pictures by 1000 steps of DDPM, 0 for none")->capture_default_str();
+    app.add_option("--compare", o.compare, "Pictures for each sampling method and number of steps, 0 for none")
+        ->capture_default_str();
+    app.add_option("--methods", o.methods, "Sampling methods to compare")->capture_default_str();
+    app.add_option("--step-counts", o.step_counts, "Numbers of steps to compare them at")->capture_default_str();
     app.add_option("--cfg-scale", o.cfg_scale, "Guidance")->capture_default_str();
     app.add_option("--epochs", o.epochs, "Epochs of the judge's training")
         ->capture_default_str()
