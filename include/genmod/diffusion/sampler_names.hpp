@@ -33,50 +33,50 @@ namespace detail {
 
 struct NamedSampler {
     const char* name;
-    AnySampler sampler;
-    std::vector<const char*> also = {};  // spellings that plain_name() does not make equal
+    const char* also;  // a spelling that plain_name() does not make equal, or null
+    AnySampler (*make)();
 };
 
 // k-diffusion's multistep solvers lower the order at the first step and at the one to no noise only.
-inline DpmSolverMultistep k_diffusion_2m(DpmAlgorithm algorithm, DpmSolverType type) {
-    return {.algorithm_type = algorithm, .solver_type = type, .lower_order_final = false, .brownian = true};
+inline AnySampler k_diffusion_2m(DpmAlgorithm algorithm, DpmSolverType type) {
+    return {DpmSolverMultistep{
+        .algorithm_type = algorithm, .solver_type = type, .lower_order_final = false, .brownian = true}};
 }
 
-inline const std::vector<NamedSampler>& sampler_table() {
-    constexpr auto sde = DpmAlgorithm::sde_dpmsolver_pp;
-    static const std::vector<NamedSampler> table{
-        {"ddim", {Ddim{}}},
-        {"ddim_trailing", {Ddim{}}},
-        {"ddpm", {Ddpm{}}},
-        {"pndm", {Pndm{}}, {"plms"}},
-        {"euler", {Euler{}}},
-        {"euler_a", {EulerAncestral{}}, {"euler_ancestral"}},
-        {"heun", {Heun{}}},
-        {"lms", {Lms{}}},
-        {"dpm2", {Kdpm2{}}},
-        {"dpm2_a", {Kdpm2Ancestral{}}, {"dpm2_ancestral"}},
-        {"dpm++2s_a", {Dpmpp2sAncestral{}}, {"dpm++2s_ancestral"}},
-        {"dpm++2m", {k_diffusion_2m(DpmAlgorithm::dpmsolver_pp, DpmSolverType::midpoint)}},
-        {"dpm++2m_sde", {k_diffusion_2m(sde, DpmSolverType::midpoint)}},
-        {"dpm++2m_sde_heun", {k_diffusion_2m(sde, DpmSolverType::heun)}},
-        {"dpm++3m_sde", {dpmpp_3m_sde()}},
-        {"dpm++sde", {DpmppSde{}}},
-        {"unipc", {UniPc{}}},
-        {"deis", {Deis{}}},
-        {"sa_solver", {SaSolver{}}},
-        {"lcm", {Lcm{}}},
-        {"tcd", {Tcd{}}},
-    };
-    return table;
+// A sampler with its defaults.
+template <class Sampler>
+AnySampler plain_sampler() {
+    return {Sampler{}};
 }
+
+inline constexpr NamedSampler sampler_table[] = {
+    {"ddim", nullptr, plain_sampler<Ddim>},
+    {"ddim_trailing", nullptr, plain_sampler<Ddim>},
+    {"ddpm", nullptr, plain_sampler<Ddpm>},
+    {"pndm", "plms", plain_sampler<Pndm>},
+    {"euler", nullptr, plain_sampler<Euler>},
+    {"euler_a", "euler_ancestral", plain_sampler<EulerAncestral>},
+    {"heun", nullptr, plain_sampler<Heun>},
+    {"lms", nullptr, plain_sampler<Lms>},
+    {"dpm2", nullptr, plain_sampler<Kdpm2>},
+    {"dpm2_a", "dpm2_ancestral", plain_sampler<Kdpm2Ancestral>},
+    {"dpm++2s_a", "dpm++2s_ancestral", plain_sampler<Dpmpp2sAncestral>},
+    {"dpm++2m", nullptr, [] { return k_diffusion_2m(DpmAlgorithm::dpmsolver_pp, DpmSolverType::midpoint); }},
+    {"dpm++2m_sde", nullptr, [] { return k_diffusion_2m(DpmAlgorithm::sde_dpmsolver_pp, DpmSolverType::midpoint); }},
+    {"dpm++2m_sde_heun", nullptr, [] { return k_diffusion_2m(DpmAlgorithm::sde_dpmsolver_pp, DpmSolverType::heun); }},
+    {"dpm++3m_sde", nullptr, [] { return AnySampler{dpmpp_3m_sde()}; }},
+    {"dpm++sde", nullptr, plain_sampler<DpmppSde>},
+    {"unipc", nullptr, plain_sampler<UniPc>},
+    {"deis", nullptr, plain_sampler<Deis>},
+    {"sa_solver", nullptr, plain_sampler<SaSolver>},
+    {"lcm", nullptr, plain_sampler<Lcm>},
+    {"tcd", nullptr, plain_sampler<Tcd>},
+};
 
 inline const NamedSampler* find_sampler(std::string_view name) {
     const std::string plain = plain_name(name);
-    for (const NamedSampler& row : sampler_table()) {
-        if (plain_name(row.name) == plain) return &row;
-        for (const char* other : row.also)
-            if (plain_name(other) == plain) return &row;
-    }
+    for (const NamedSampler& row : sampler_table)
+        if (plain_name(row.name) == plain || (row.also != nullptr && plain_name(row.also) == plain)) return &row;
     return nullptr;
 }
 
@@ -110,13 +110,12 @@ inline Levels own_levels(const std::string& sampler, const Schedule& schedule, I
 }
 
 // One of diffusers' classes with its defaults, on that schedule.
-inline NamedRun class_run(SchedulerClass scheduler, const ScheduleOptions& schedule, Index count) {
+inline SchedulerConfig class_config(SchedulerClass scheduler, const ScheduleOptions& schedule) {
     check(has_setting(scheduler, "beta_start") && scheduler != SchedulerClass::ddim_inverse, "sampling method ",
           scheduler, " does not draw from networks that were trained on a table of betas");
     SchedulerConfig config = scheduler_defaults(scheduler);
     config.schedule = schedule;
-    Levels levels = scheduler_levels(config, {.steps = count});
-    return {scheduler_sampler(config, count), std::move(levels)};
+    return config;
 }
 
 inline std::optional<SchedulerClass> find_class(std::string_view name) {
@@ -133,7 +132,7 @@ inline std::optional<SchedulerClass> find_class(std::string_view name) {
 // What named_run() knows besides other spellings of these, and diffusers' class names.
 inline std::vector<std::string> sampler_names() {
     std::vector<std::string> names;
-    for (const detail::NamedSampler& row : detail::sampler_table()) names.emplace_back(row.name);
+    for (const detail::NamedSampler& row : detail::sampler_table) names.emplace_back(row.name);
     return names;
 }
 
@@ -152,15 +151,14 @@ inline NamedRun named_run(std::string_view method, std::string_view scheduler, c
         fail(ErrorCode::argument, "unknown sampling method \"", method, "\"; known are ", list,
              "and diffusers' class names");
     }
-    const std::string levels = scheduler.empty() ? found.scheduler : std::string(scheduler);
-    NamedRun run;
-    if (of_diffusers)
-        run = detail::class_run(*of_diffusers, schedule, count);
-    else
-        run = {found.row->sampler,
-               levels.empty() ? detail::own_levels(found.row->name, Schedule(schedule), count, spacing) : Levels{}};
-    if (!levels.empty()) run.levels = named_levels(levels, Schedule(schedule), count);
-    return run;
+    const std::string name = scheduler.empty() ? found.scheduler : std::string(scheduler);
+    if (of_diffusers) {
+        const SchedulerConfig config = detail::class_config(*of_diffusers, schedule);
+        return {scheduler_sampler(config, count), name.empty() ? scheduler_levels(config, {.steps = count})
+                                                               : named_levels(name, Schedule(schedule), count)};
+    }
+    return {found.row->make(), name.empty() ? detail::own_levels(found.row->name, Schedule(schedule), count, spacing)
+                                            : named_levels(name, Schedule(schedule), count)};
 }
 
 }  // namespace genmod::diffusion
