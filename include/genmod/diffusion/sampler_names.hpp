@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "genmod/core/error.hpp"
@@ -154,8 +153,8 @@ inline NamedRun named_run(std::string_view method, std::string_view scheduler, c
     const std::string name = scheduler.empty() ? found.scheduler : std::string(scheduler);
     if (of_diffusers) {
         const SchedulerConfig config = detail::class_config(*of_diffusers, schedule);
-        return {scheduler_sampler(config, count), name.empty() ? scheduler_levels(config, {.steps = count})
-                                                               : named_levels(name, Schedule(schedule), count)};
+        return {scheduler_sampler(config), name.empty() ? scheduler_levels(config, {.steps = count})
+                                                        : named_levels(name, Schedule(schedule), count)};
     }
     return {found.row->make(), name.empty() ? detail::own_levels(found.row->name, Schedule(schedule), count, spacing)
                                             : named_levels(name, Schedule(schedule), count)};

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "genmod/core/error.hpp"
-#include "genmod/core/types.hpp"
 #include "genmod/diffusion/denoiser.hpp"
 #include "genmod/diffusion/level.hpp"
 #include "genmod/diffusion/sampler/any.hpp"
@@ -26,13 +25,13 @@ inline DpmSolverMultistep dpm_multistep_of(const SchedulerConfig& config) {
             .diffusers_sde_third_order = true};
 }
 
-// diffusers turns lower_order_final on where blocks would not fill the run, or the run ends without noise.
-inline DpmSolverSinglestep dpm_singlestep_of(const SchedulerConfig& config, Index steps) {
-    const bool uneven = steps % config.solver_order != 0, zero = config.final_sigmas_type == "zero";
+// diffusers turns lower_order_final on where blocks do not fill the run or it ends without noise; there the last step
+// is of order 1, or gives x0, in any case.
+inline DpmSolverSinglestep dpm_singlestep_of(const SchedulerConfig& config) {
     return {.solver_order = config.solver_order,
             .algorithm_type = parse_dpm_algorithm(config.algorithm_type),
             .solver_type = parse_dpm_solver_type(config.solver_type),
-            .lower_order_final = config.lower_order_final || uneven || zero,
+            .lower_order_final = config.lower_order_final,
             .diffusers_sde_third_order = true};
 }
 
@@ -53,8 +52,8 @@ inline SaSolver sa_solver_of(const SchedulerConfig& config) {
 
 }  // namespace detail
 
-// The sampler of a scheduler for a run of that many steps, with the options that diffusers' step() has by default.
-inline AnySampler scheduler_sampler(const SchedulerConfig& config, Index steps) {
+// The sampler of a scheduler, with the options that diffusers' step() has by default.
+inline AnySampler scheduler_sampler(const SchedulerConfig& config) {
     switch (config.scheduler) {
         case SchedulerClass::ddim:
         case SchedulerClass::ddim_inverse: return {Ddim{}};
@@ -69,7 +68,7 @@ inline AnySampler scheduler_sampler(const SchedulerConfig& config, Index steps) 
         case SchedulerClass::euler_ancestral: return {EulerAncestral{.draw_on_last_step = true}};
         case SchedulerClass::dpm_multistep:
         case SchedulerClass::edm_dpm_multistep: return {detail::dpm_multistep_of(config)};
-        case SchedulerClass::dpm_singlestep: return {detail::dpm_singlestep_of(config, steps)};
+        case SchedulerClass::dpm_singlestep: return {detail::dpm_singlestep_of(config)};
         case SchedulerClass::kdpm2: return {Kdpm2{}};
         case SchedulerClass::kdpm2_ancestral: return {Kdpm2Ancestral{}};
         case SchedulerClass::deis:
@@ -107,9 +106,7 @@ struct SchedulerPlan {
 
 // Throws Error when the settings do not fit together, or that many steps are not possible.
 inline SchedulerPlan scheduler_plan(const SchedulerConfig& config, const StepsWanted& wanted) {
-    Levels levels = scheduler_levels(config, wanted);
-    const auto steps = static_cast<Index>(levels.steps.size());
-    return {scheduler_sampler(config, steps), std::move(levels), scheduler_denoiser(config)};
+    return {scheduler_sampler(config), scheduler_levels(config, wanted), scheduler_denoiser(config)};
 }
 
 }  // namespace genmod::diffusion
