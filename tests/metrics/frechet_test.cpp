@@ -75,3 +75,23 @@ TEST_CASE("features that do not fit are refused") {
     bad[7] = std::numeric_limits<float>::quiet_NaN();
     REQUIRE_THROWS_AS(feature_moments(bad), Error);
 }
+
+TEST_CASE("fewer samples than features have a distance, too") {
+    const Index d = 128;
+    Rng rng(7);
+    const auto few = rng.normals<double>({3, d}), many = rng.normals<double>({400, d});
+    const auto a = metrics::feature_moments(few), b = metrics::feature_moments(many);
+    const double distance = metrics::frechet_distance(a, b);
+    REQUIRE(std::abs(distance - metrics::frechet_distance(b, a)) <= 1e-6 * distance);
+    REQUIRE(metrics::frechet_distance(a, a) <= 1e-5);
+    // With two samples the covariance is v v^T / 2, and the trace of the root is sqrt(v^T B v / 2).
+    const auto two = metrics::feature_moments(few.slice(0, 2));
+    double sum = 0, form = 0;
+    for (Index i = 0; i < d; ++i) {
+        const double difference = two.mean[i] - b.mean[i], v = few[i] - few[d + i];
+        sum += difference * difference + two.covariance[i * (d + 1)] + b.covariance[i * (d + 1)];
+        for (Index j = 0; j < d; ++j) form += v * b.covariance[i * d + j] * (few[j] - few[d + j]) / 2;
+    }
+    const double expected = sum - 2 * std::sqrt(form);
+    REQUIRE(std::abs(metrics::frechet_distance(two, b) - expected) <= 1e-6 * expected);
+}

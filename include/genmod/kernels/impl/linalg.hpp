@@ -97,16 +97,18 @@ void ql_sweep(Index n, Index first, Index last, T* d, T* e, T* vectors) {
     e[last] = 0;
 }
 
-// Turns the off-diagonal into zeros. False when that takes too many sweeps.
+// Turns the off-diagonal into zeros. What is small beside the whole matrix counts as zero: a matrix of low rank leaves
+// rounding errors that are not small beside one another. False when that takes too many sweeps.
 template <class T>
 bool diagonalise(Index n, T* d, T* e, T* vectors) {
+    T largest = 0;
+    for (Index k = 0; k < n; ++k) largest = std::max(largest, std::abs(d[k]) + std::abs(e[k]));
+    const T negligible = std::numeric_limits<T>::epsilon() * largest;
     for (Index first = 0; first < n; ++first) {
         for (int sweep = 0;; ++sweep) {
             Index last = first;
             for (; last < n - 1; ++last)
-                if (std::abs(e[last]) <=
-                    std::numeric_limits<T>::epsilon() * (std::abs(d[last]) + std::abs(d[last + 1])))
-                    break;
+                if (std::abs(e[last]) <= negligible) break;
             if (last == first) break;
             if (sweep == 60) return false;
             ql_sweep(n, first, last, d, e, vectors);
