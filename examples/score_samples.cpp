@@ -28,12 +28,12 @@ struct Options {
     std::string data = fashion_mnist;
     Index guided = 200;
     Index unguided = 0;
-    Index ancestral = 500;
+    Index ancestral = 0;
     Index epochs = 4;
     double cfg_scale = default_guidance;
     Index compare = 0;
-    std::vector<std::string> methods = {"ddim",        "euler_a", "heun", "lms", "dpm++2m", "DPM++ 2M Karras",
-                                        "dpm++2m_sde", "unipc",   "deis", "ddpm"};
+    std::vector<std::string> methods = {"ddim",        "euler_a", "Heun Karras", "lms", "dpm++2m", "DPM++ 2M Karras",
+                                        "dpm++2m_sde", "unipc",   "deis",        "ddpm"};
     std::vector<Index> step_counts = {5, 10, 20, 50};
     std::uint64_t seed = 1000000;
 };
@@ -89,7 +89,7 @@ void unguided_table(const Options& o, const TrainedModel& model, const Judge& ju
     std::printf(
         "\n| unguided, class-conditional | pictures | Frechet distance | agreement | seconds "
         "|\n|---|---|---|---|---|\n");
-    const Index few = std::min(o.unguided, test.features.dim(0));
+    const Index few = std::min(std::max(o.unguided, o.ancestral), test.features.dim(0));
     std::printf("| real test pictures (the floor) | %lld | %.3f | | |\n", static_cast<long long>(few),
                 frechet(train.features, test.features.slice(0, few)));
     const auto row = [&](const std::string& sampler, Index steps, Index count) {
@@ -100,7 +100,8 @@ void unguided_table(const Options& o, const TrainedModel& model, const Judge& ju
                     frechet(train.features, scored.features), 100 * scored.agreement, scored.seconds);
         std::fflush(stdout);
     };
-    for (const Index steps : {50, 20, 10}) row("ddim", steps, o.unguided);
+    if (o.unguided > 0)
+        for (const Index steps : {50, 20, 10}) row("ddim", steps, o.unguided);
     if (o.ancestral == 0) return;
     row("ddim", 50, o.ancestral);
     row("ddpm", model.config.schedule.num_train_timesteps, o.ancestral);
@@ -138,7 +139,7 @@ void run_program(const Options& o) {
     std::printf("judge: %lld weights, test accuracy %.2f %%\n", static_cast<long long>(nn::count(judge)),
                 100 * accuracy);
     if (o.guided > 0) guided_table(o, model, judge, train, test, accuracy);
-    if (o.unguided > 0) unguided_table(o, model, judge, train, test);
+    if (std::max(o.unguided, o.ancestral) > 0) unguided_table(o, model, judge, train, test);
     if (o.compare > 0) methods_table(o, model, judge, train);
 }
 
@@ -166,7 +167,7 @@ int main(int argc, char** argv) {
         ->capture_default_str()
         ->check(CLI::Range(1, 100));
     return run(app, argc, argv, [&] {
-        if (full) o.guided = 2000, o.unguided = 5000;
+        if (full) o.guided = 2000, o.unguided = 5000, o.ancestral = 500, o.compare = 1000;
         run_program(o);
         if (!full) std::printf("for the tables of the README: score_samples --full\n");
     });
