@@ -272,7 +272,7 @@ TEST_CASE("LMS forgets slopes that do not lie behind") {
     REQUIRE(state.slopes.size() == 1);
 }
 
-TEST_CASE("a picture of a batch is the picture sampled alone") {
+TEST_CASE("with these samplers, too, a picture of a batch is the picture sampled alone") {
     const Levels levels = levels_of(Frame::preserving, even_in_log(6));
     for_each_sampler([&](const auto& sampler) {
         using Sampler = std::decay_t<decltype(sampler)>;
