@@ -31,6 +31,8 @@ struct Options {
     Index ancestral = 0;
     Index epochs = 4;
     double cfg_scale = default_guidance;
+    std::string sampler = "ddim";  // of the guided pictures
+    Index steps = 50;
     Index compare = 0;
     std::vector<std::string> methods = {"ddim",        "euler_a", "Heun Karras", "lms", "dpm++2m", "DPM++ 2M Karras",
                                         "dpm++2m_sde", "unipc",   "deis",        "ddpm"};
@@ -70,11 +72,12 @@ double frechet(const Tensor<float>& a, const Tensor<float>& b) { return metrics:
 
 void guided_table(const Options& o, const TrainedModel& model, const Judge& judge, const Verdicts& train,
                   const Verdicts& test, double test_accuracy) {
-    const Scored guided = score(model, judge, o.guided, o.seed, {.cfg_scale = o.cfg_scale}, "guided, DDIM 50");
+    const Scored guided = score(model, judge, o.guided, o.seed,
+                                {.sampler = o.sampler, .steps = o.steps, .cfg_scale = o.cfg_scale}, "guided");
     const Index same = std::min(o.guided, test.features.dim(0));
     const auto real = metrics::precision_recall(test.features.slice(0, same), guided.features);
-    std::printf("\n| %lld pictures, DDIM 50, guidance %.2g | |\n|---|---|\n", static_cast<long long>(o.guided),
-                o.cfg_scale);
+    std::printf("\n| %lld pictures, %s, %lld steps, guidance %.2g | |\n|---|---|\n", static_cast<long long>(o.guided),
+                o.sampler.c_str(), static_cast<long long>(o.steps), o.cfg_scale);
     std::printf("| judge agrees with the class asked for | %.2f %% |\n", 100 * guided.agreement);
     std::printf("| judge's accuracy on real test pictures | %.2f %% |\n", 100 * test_accuracy);
     std::printf("| precision, recall (k-NN, against %lld test pictures) | %.3f, %.3f |\n", static_cast<long long>(same),
@@ -156,6 +159,8 @@ int main(int argc, char** argv) {
     app.add_option("--guided", o.guided, "Guided pictures, 0 for none")
         ->capture_default_str()
         ->check(CLI::Range(0, 1000000));
+    app.add_option("--sampling-method", o.sampler, "Of the guided pictures")->capture_default_str();
+    app.add_option("--steps", o.steps, "Of the guided pictures")->capture_default_str()->check(CLI::Range(1, 1000));
     app.add_option("--unguided", o.unguided, "Unguided pictures, 0 for none")->capture_default_str();
     app.add_option("--ancestral", o.ancestral, "Pictures by 1000 steps of DDPM, 0 for none")->capture_default_str();
     app.add_option("--compare", o.compare, "Pictures for each sampling method and number of steps, 0 for none")

@@ -27,13 +27,14 @@ namespace examples {
 
 using genmod::Tensor;
 
-// What works well for the model that is shipped.
+// What works well for the model that is shipped (score_samples --compare).
 inline constexpr double default_guidance = 2.0;
+inline constexpr const char* default_sampler = "dpm++2m_karras";
 
 struct DrawOptions {
-    std::string sampler = "ddim";  // a name of named_run()
-    std::string scheduler = {};    // of its levels; empty: the sampler's own
-    Index steps = 50;
+    std::string sampler = default_sampler;  // a name of named_run()
+    std::string scheduler = {};             // of its levels; empty: the sampler's own
+    Index steps = 20;
     double cfg_scale = default_guidance;  // 1: no guidance; 0: no class at all
     double cfg_rescale = 0;
     double eta = 0;  // of ddim

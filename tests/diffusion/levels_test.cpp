@@ -98,6 +98,21 @@ TEST_CASE("the lists of sigmas are k-diffusion's and numpy's") {
     REQUIRE_THROWS_AS(karras_sigmas(Index{1} << 60, range), Error);
 }
 
+TEST_CASE("the step of a sigma stays within the table, whatever the rounding at its ends") {
+    for (const auto beta_schedule : {BetaSchedule::linear, BetaSchedule::scaled_linear, BetaSchedule::sigmoid}) {
+        const SigmaTable table(Schedule({.beta_schedule = beta_schedule}));
+        for (const double end : {table.smallest(), table.largest()})
+            for (const double near :
+                 {0.0, 0.999999 * end, std::nextafter(end, 0.0), end, std::nextafter(end, 1e9), 1.000001 * end, 1e9}) {
+                const double step = table.step(near);
+                REQUIRE((step >= 0 && step <= 999));
+                if (near <= table.smallest() || near >= table.largest()) REQUIRE((step == 0 || step == 999));
+            }
+    }
+    REQUIRE_THROWS_AS(SigmaTable(Schedule()).step(-1), Error);
+    REQUIRE_THROWS_AS(SigmaTable(Schedule()).step(std::numeric_limits<double>::quiet_NaN()), Error);
+}
+
 TEST_CASE("the published numbers of Stable Diffusion's levels hold") {
     const Schedule& schedule = stable_diffusion();
     const Levels karras = sigma_levels(schedule, 10, {.schedule = SigmaSchedule::karras});

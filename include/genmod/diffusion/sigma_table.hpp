@@ -43,8 +43,8 @@ struct SigmaTable {
     // The step, not whole in general, of a sigma: linear in log(sigma), within the table.
     double step(double sigma) const {
         check(sigma >= 0, "sigma table: sigma ", sigma, " is negative");
-        if (sigma <= sigmas.front()) return 0;
         const double value = std::log(sigma);
+        if (!(value > logs.front())) return 0;  // by logarithms, which may be equal where the sigmas are not
         const auto above = std::lower_bound(logs.begin(), logs.end(), value);
         if (above == logs.end()) return static_cast<double>(logs.size() - 1);
         const double high = *above, low = *(above - 1);
