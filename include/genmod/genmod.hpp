@@ -173,6 +173,9 @@
 #include "genmod/diffusion/unet_config.hpp"
 #include "genmod/diffusion/variational_bound.hpp"
 
+#include "genmod/flows/flow.hpp"
+#include "genmod/flows/transform.hpp"
+
 #include "genmod/io/apng.hpp"
 #include "genmod/io/atomic_file.hpp"
 #include "genmod/io/checkpoint.hpp"

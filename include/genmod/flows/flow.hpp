@@ -1,0 +1,85 @@
+// A normalizing flow: a density that is standard normal after an invertible map (Rezende and Mohamed 2015).
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+#include <utility>
+#include <vector>
+
+#include "genmod/autograd/var.hpp"
+#include "genmod/core/context.hpp"
+#include "genmod/core/error.hpp"
+#include "genmod/core/parallel.hpp"
+#include "genmod/core/rng.hpp"
+#include "genmod/core/tensor.hpp"
+#include "genmod/flows/transform.hpp"
+#include "genmod/nn/module.hpp"
+#include "genmod/ops/arithmetic.hpp"
+#include "genmod/ops/elementary.hpp"
+#include "genmod/ops/reduce.hpp"
+#include "genmod/ops/shape.hpp"
+
+namespace genmod::flows {
+
+// log N(z; 0, 1) in nats of each sample of z [n, ...] -> [n]
+template <class T>
+Var<T> standard_normal_log_prob(const Var<T>& z) {
+    const Var<T> flat = ops::flatten(z);
+    const double constant = -0.5 * std::log(2 * std::numbers::pi) * static_cast<double>(flat.dim(1));
+    return ops::add_scalar(ops::scale(ops::sum(ops::square(flat), {1}), -0.5), constant);
+}
+
+// Normals of deviation `temperature`, of shape [n, ...]: sample k draws from seed + k, and so is the same in any batch.
+template <class T>
+Tensor<T> latent_normals(const Shape& shape, std::uint64_t seed, double temperature = 1) {
+    Tensor<T> z(shape);
+    const Index size = shape.product(1, shape.rank());
+    const Index grain = 1 + 4096 / (1 + size);
+    parallel_ranges(shape.dim(0), grain, [&](Index first, Index last) {
+        for (Index k = first; k < last; ++k) {
+            T* own = z.data() + k * size;
+            fill_normal({.seed = seed + static_cast<std::uint64_t>(k), .purpose = Purpose::latent}, own, size);
+            for (Index i = 0; i < size; ++i) own[i] *= static_cast<T>(temperature);
+        }
+    });
+    return z;
+}
+
+// `F` is any Transform; `latent` is the shape of one sample after it (without the batch axis).
+template <class T, class F>
+    requires Transform<F, T>
+struct Flow : nn::Module {
+    F transform;
+    Shape latent;
+
+    Flow(F map, const Shape& latent_shape) : transform(std::move(map)), latent(latent_shape) {}
+
+    // log p(x) in nats of each sample of x [n, ...] -> [n]. Throws Error when x does not fit.
+    Var<T> log_prob(const Var<T>& x, const Var<T>& context = {}) const {
+        const Transformed<T> noise = detail::forward<T>(transform, x, context);
+        check(noise.y.shape() == latent.inserted(0, x.dim(0)), "flow: x ", x.shape(), " became ", noise.y.shape(),
+              ", but a latent is ", latent);
+        const Var<T> base = standard_normal_log_prob(noise.y);
+        return ops::add(base, noise.log_det);
+    }
+
+    // n samples [n, ...]: sample k depends on the model and seed + k only. The base's deviation is `temperature`:
+    // under 1 samples come from denser places. Throws Error unless n >= 1 and temperature >= 0.
+    Tensor<T> sample(Index n, std::uint64_t seed, double temperature = 1, const Var<T>& context = {}) const {
+        check(n >= 1 && temperature >= 0, "flow: ", n, " samples of temperature ", temperature);
+        const NoGrad off;
+        const Var<T> z(latent_normals<T>(latent.inserted(0, n), seed, temperature));
+        return detail::inverse<T>(transform, z, context).y.value();
+    }
+
+    // Starts what depends on data from a batch x [n, ...], once, before training.
+    void initialize(const Tensor<T>& x, const Var<T>& context = {}) {
+        const NoGrad off;
+        detail::initialize<T>(transform, x, context);
+    }
+
+    static void visit(auto& self, auto&& f) { f("transform", self.transform); }
+};
+
+}  // namespace genmod::flows
