@@ -67,6 +67,7 @@
 #include "genmod/nn/module.hpp"
 #include "genmod/nn/norm.hpp"
 #include "genmod/nn/ode.hpp"
+#include "genmod/nn/ode_adjoint.hpp"
 #include "genmod/nn/resample.hpp"
 #include "genmod/nn/resblock.hpp"
 #include "genmod/nn/runge_kutta.hpp"

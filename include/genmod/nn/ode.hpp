@@ -26,6 +26,8 @@ struct OdeOptions {
     double ifactor = 10;      // at most ifactor times
     double dfactor = 0.2;     // and, after a refused one, at least dfactor times
     Index max_steps = 10000;  // the refused ones count too
+    Index steering = 0;       // how many of the state's first tensors have a say in the error; 0: all of them
+    bool keep_path = false;   // whether the solution holds the states between the steps
 };
 
 // Where a solution ends, and what it took.
@@ -35,6 +37,8 @@ struct OdeSolution {
     Index evaluations = 0;  // calls of f
     Index steps = 0;
     Index rejected = 0;
+    std::vector<double> times = {};  // if kept: the beginning and the end of every step
+    std::vector<State> path = {};    // the states at these times
 };
 
 namespace detail {
@@ -46,7 +50,11 @@ public:
     OdeRun(const Function& f, OdeState<T> y, double t, const OdeOptions& options)
         : f_(f), options_(options), tableau_(butcher_tableau(options.method)), t_(t) {
         solution_.y = std::move(y);
+        keep();
     }
+
+    // A solve of no length.
+    OdeSolution<OdeState<T>> nowhere() const { return solution_; }
 
     OdeSolution<OdeState<T>> fixed(double end) {
         const double begin = t_;
@@ -58,6 +66,7 @@ public:
             solution_.y = moved(solution_.y, next - t_, tableau_.weights, slopes);
             t_ = next;
             ++solution_.steps;
+            keep();
         }
         return solution_;
     }
@@ -79,6 +88,7 @@ public:
                 solution_.y = std::move(y);
                 slope = slopes.back();
                 t_ = next;
+                keep();
             }
             ++(error <= 1 ? solution_.steps : solution_.rejected);
         }
@@ -86,6 +96,12 @@ public:
     }
 
 private:
+    void keep() {
+        if (!options_.keep_path) return;
+        solution_.times.push_back(t_);
+        solution_.path.push_back(solution_.y);
+    }
+
     OdeState<T> ask(double t, const OdeState<T>& y) {
         ++solution_.evaluations;
         OdeState<T> slope = f_(t, y);
@@ -135,9 +151,10 @@ private:
 
     double error_ratio(const OdeState<T>& after, double h, const std::vector<OdeState<T>>& slopes) const {
         OdeState<T> error;
-        for (std::size_t part = 0; part < after.size(); ++part)
+        const auto steering = static_cast<std::size_t>(options_.steering);
+        for (std::size_t part = 0; part < (steering > 0 ? std::min(steering, after.size()) : after.size()); ++part)
             error.push_back(weighted_slopes<T>(nullptr, h, tableau_.error, slopes, part));
-        return largest_rms(after, [&](std::size_t part, Index k) {
+        return largest_rms(error, [&](std::size_t part, Index k) {
             const double size = std::max(std::abs(static_cast<double>(solution_.y[part][k])),
                                          std::abs(static_cast<double>(after[part][k])));
             return static_cast<double>(error[part][k]) / scale(size);
@@ -175,6 +192,7 @@ inline void check_ode(double begin, double end, const OdeOptions& options) {
     check(is_finite(begin) && is_finite(end), "ode: times ", begin, " and ", end, " are not finite");
     check(options.steps >= 1 && options.max_steps >= 1, "ode: steps ", options.steps, " and max_steps ",
           options.max_steps, " must be positive");
+    check(options.steering >= 0, "ode: ", options.steering, " tensors cannot steer the steps");
     check(options.atol >= 0 && options.rtol >= 0 && options.atol + options.rtol > 0 && options.first_step >= 0,
           "ode: atol ", options.atol, ", rtol ", options.rtol, " and first_step ", options.first_step,
           " must not be negative, nor both tolerances 0");
@@ -194,8 +212,8 @@ template <class T, class Function>
 OdeSolution<std::vector<Tensor<T>>> solve_ode(const Function& f, std::vector<Tensor<T>> y, double begin, double end,
                                               const OdeOptions& options = {}) {
     detail::check_ode(begin, end, options);
-    if (begin == end) return {.y = std::move(y)};
     detail::OdeRun<T, Function> run(f, std::move(y), begin, options);
+    if (begin == end) return run.nowhere();
     return options.method == OdeMethod::dopri5 ? run.adaptive(end) : run.fixed(end);
 }
 
@@ -207,7 +225,10 @@ OdeSolution<Tensor<T>> solve_ode(const Function& f, const Tensor<T>& y, double b
         return std::vector<Tensor<T>>{f(t, state.front())};
     };
     auto found = solve_ode(listed, std::vector<Tensor<T>>{y}, begin, end, options);
-    return {std::move(found.y.front()), found.evaluations, found.steps, found.rejected};
+    OdeSolution<Tensor<T>> result{std::move(found.y.front()), found.evaluations, found.steps, found.rejected};
+    result.times = std::move(found.times);
+    for (auto& state : found.path) result.path.push_back(std::move(state.front()));
+    return result;
 }
 
 }  // namespace genmod::nn
