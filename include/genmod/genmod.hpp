@@ -47,6 +47,7 @@
 #include "genmod/ops/conv2d.hpp"
 #include "genmod/ops/elementary.hpp"
 #include "genmod/ops/embed.hpp"
+#include "genmod/ops/linalg.hpp"
 #include "genmod/ops/linear.hpp"
 #include "genmod/ops/loss.hpp"
 #include "genmod/ops/norm.hpp"

@@ -11,8 +11,14 @@ namespace genmod::kernels {
 template <class T>
 bool symmetric_eigen(Index n, T* a, T* values, T* vectors);
 
+// The inverse of a [n, n] and log |det a|, both computed in double. Null `inverse` is not filled. Returns false, with
+// nothing written, when a is singular or not finite.
+template <class T>
+bool invert(Index n, const T* a, T* inverse, double* log_abs_det);
+
 }  // namespace genmod::kernels
 
 #ifndef GENMOD_COMPILED
+#include "genmod/kernels/impl/inverse.hpp"
 #include "genmod/kernels/impl/linalg.hpp"
 #endif
