@@ -60,6 +60,7 @@
 #include "genmod/nn/attention.hpp"
 #include "genmod/nn/checkpoint.hpp"
 #include "genmod/nn/conv2d.hpp"
+#include "genmod/nn/divergence.hpp"
 #include "genmod/nn/dropout.hpp"
 #include "genmod/nn/embedding.hpp"
 #include "genmod/nn/init.hpp"
@@ -176,6 +177,8 @@
 #include "genmod/diffusion/unet_config.hpp"
 #include "genmod/diffusion/variational_bound.hpp"
 
+#include "genmod/flows/concat_squash.hpp"
+#include "genmod/flows/ffjord.hpp"
 #include "genmod/flows/flow.hpp"
 #include "genmod/flows/transform.hpp"
 

@@ -21,13 +21,12 @@
 #include "genmod/diffusion/level.hpp"
 #include "genmod/diffusion/prediction.hpp"
 #include "genmod/metrics/bits_per_dim.hpp"
+#include "genmod/nn/divergence.hpp"
 #include "genmod/nn/ode.hpp"
 
 namespace genmod::diffusion {
 
-// How the trace of the network's Jacobian is found: one gradient for each number of a sample, or Hutchinson's estimate
-// by random signs or normals, which is right in the mean.
-enum class Trace { exact, signs, normals };
+using nn::Trace;
 
 struct LikelihoodOptions {
     PredictionType prediction_type = PredictionType::epsilon;
@@ -91,10 +90,7 @@ private:
             const Stream stream{.seed = options_.seed + static_cast<std::uint64_t>(k),
                                 .purpose = Purpose::probe,
                                 .step = static_cast<std::uint64_t>(number)};
-            if (options_.trace == Trace::normals) fill_normal(stream, own, size);
-            if (options_.trace != Trace::signs) continue;
-            fill_uniform(stream, own, size);
-            for (Index i = 0; i < size; ++i) own[i] = own[i] < T(0.5) ? T(-1) : T(1);
+            nn::fill_probe(options_.trace, stream, own, size);
         }
         return result;
     }
