@@ -2,6 +2,8 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -12,6 +14,8 @@
 #include "genmod/core/tensor.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/ops/arithmetic.hpp"
+#include "genmod/ops/reduce.hpp"
+#include "genmod/ops/shape.hpp"
 
 namespace genmod::flows {
 
@@ -39,6 +43,24 @@ concept Transform = requires(const F& f, const Var<T>& x) {
 template <class T>
 Var<T> no_log_det(const Var<T>& x) {
     return Var<T>(Tensor<T>::zeros({x.dim(0)}));
+}
+
+// Sums of numbers [n, ...] over each sample: [n].
+template <class T>
+Var<T> per_sample(const Var<T>& numbers) {
+    return ops::sum(ops::flatten(numbers), {1});
+}
+
+// factor times one number, for each of n samples: [n].
+template <class T>
+Var<T> for_each_sample(const Var<T>& number, Index n, double factor = 1) {
+    return ops::broadcast_to(ops::reshape(ops::scale(number, factor), Shape{1}), Shape{n});
+}
+
+// How many times a transform of channels acts on one sample [h, w, c] of x [n, h, w, c]: the number of pixels.
+inline double pixels(const Shape& x) {
+    check(x.rank() >= 2, "flow: expected samples [n, ..., c], found shape ", x);
+    return static_cast<double>(x.product(1, x.rank() - 1));
 }
 
 namespace detail {
@@ -69,6 +91,18 @@ Transformed<T> inverse(const Step& step, const Var<T>& y, const Var<T>& context)
             return transform.inverse(y, context);
         else
             return transform.inverse(y);
+    });
+}
+// f(name, transform, x) for each transform that is not made of others, and what comes to it of x.
+template <class T, class Step, class F>
+void walk(const Step& step, const Var<T>& x, const std::string& path, F&& f) {
+    visit_step(step, [&](const auto& transform) {
+        if constexpr (requires { transform.walk(x, path, f); })
+            transform.walk(x, path, f);
+        else if constexpr (requires { transform.name; })
+            f(path + " (" + transform.name + ")", transform, x);
+        else
+            f(path, transform, x);
     });
 }
 template <class T, class Step>
@@ -110,6 +144,16 @@ struct Sequence : nn::Module {
         for (Step& step : steps) {
             detail::initialize<T>(step, h.value(), context);
             h = detail::forward<T>(step, h, context).y;
+        }
+    }
+
+    // Shows each transform and its input to f(name, transform, x).
+    template <class F>
+    void walk(const Var<T>& x, const std::string& path, F&& f) const {
+        Var<T> h = x;
+        for (std::size_t k = 0; k < steps.size(); ++k) {
+            detail::walk<T>(steps[k], h, path + (path.empty() ? "" : ".") + std::to_string(k), f);
+            h = detail::forward<T>(steps[k], h, {}).y;
         }
     }
 
