@@ -198,6 +198,12 @@
 #include "genmod/flows/steps.hpp"
 #include "genmod/flows/transform.hpp"
 
+#include "genmod/gan/dcgan.hpp"
+#include "genmod/gan/gradient_penalty.hpp"
+#include "genmod/gan/loss.hpp"
+#include "genmod/gan/spectral_norm.hpp"
+#include "genmod/gan/trainer.hpp"
+
 #include "genmod/io/apng.hpp"
 #include "genmod/io/atomic_file.hpp"
 #include "genmod/io/checkpoint.hpp"
@@ -222,6 +228,7 @@
 
 #include "genmod/metrics/bits_per_dim.hpp"
 #include "genmod/metrics/frechet.hpp"
+#include "genmod/metrics/likelihood.hpp"
 #include "genmod/metrics/precision_recall.hpp"
 
 #include "genmod/vae/binarise.hpp"
@@ -234,5 +241,6 @@
 #include "genmod/vae/objective.hpp"
 #include "genmod/vae/trainer.hpp"
 #include "genmod/vae/vae.hpp"
+#include "genmod/vae/vae_file.hpp"
 
 #include "genmod/core/macros_pop.hpp"

@@ -31,9 +31,11 @@ void check_gradients(const Golden& golden, const std::string& prefix, const Modu
     std::vector<std::string> keys;
     std::vector<Var<T>> wanted = inputs;
     for (const std::string& name : names) keys.push_back(prefix + "d" + name);
-    nn::for_each_leaf(module, [&](const std::string& key, const Var<T>& leaf) {
-        keys.push_back(prefix + "grads/" + key);
-        wanted.push_back(leaf);
+    nn::for_each_leaf(module, [&](const std::string& key, const auto& leaf) {
+        if constexpr (requires { leaf.requires_grad(); }) {
+            keys.push_back(prefix + "grads/" + key);
+            wanted.push_back(leaf);
+        }
     });
     const double least = 0.01 * largest(golden, prefix + "grads/");
     const auto grads = grad(y, wanted, golden.read<T>(prefix + "dy"));
