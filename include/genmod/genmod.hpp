@@ -196,9 +196,11 @@
 #include "genmod/flows/spline_flow.hpp"
 #include "genmod/flows/squeeze.hpp"
 #include "genmod/flows/steps.hpp"
+#include "genmod/flows/trainer.hpp"
 #include "genmod/flows/transform.hpp"
 
 #include "genmod/gan/dcgan.hpp"
+#include "genmod/gan/generator_file.hpp"
 #include "genmod/gan/gradient_penalty.hpp"
 #include "genmod/gan/loss.hpp"
 #include "genmod/gan/spectral_norm.hpp"
@@ -228,8 +230,12 @@
 
 #include "genmod/metrics/bits_per_dim.hpp"
 #include "genmod/metrics/frechet.hpp"
+#include "genmod/metrics/kernel_distance.hpp"
 #include "genmod/metrics/likelihood.hpp"
+#include "genmod/metrics/mean_discrepancy.hpp"
+#include "genmod/metrics/pair_distances.hpp"
 #include "genmod/metrics/precision_recall.hpp"
+#include "genmod/metrics/sliced_wasserstein.hpp"
 
 #include "genmod/vae/binarise.hpp"
 #include "genmod/vae/bound.hpp"

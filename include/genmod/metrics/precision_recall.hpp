@@ -6,10 +6,9 @@
 #include <vector>
 
 #include "genmod/core/error.hpp"
-#include "genmod/core/parallel.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
+#include "genmod/metrics/pair_distances.hpp"
 
 namespace genmod::metrics {
 
@@ -21,30 +20,6 @@ struct PrecisionRecall {
 };
 
 namespace detail {
-
-// Calls body(i, distances) with the squared distances of row i of x [n, d] to all rows of y [m, d].
-template <class Body>
-void each_row_of_distances(const Tensor<double>& x, const Tensor<double>& y, Body body) {
-    const Index n = x.dim(0), m = y.dim(0), d = x.dim(1), block = 128;
-    const auto squares = [d](const Tensor<double>& rows) {
-        std::vector<double> sums(static_cast<std::size_t>(rows.dim(0)));
-        for (Index k = 0; k < rows.size(); ++k) sums[static_cast<std::size_t>(k / d)] += rows[k] * rows[k];
-        return sums;
-    };
-    const std::vector<double> of_x = squares(x), of_y = squares(y);
-    Tensor<double> distances({block, m});
-    for (Index first = 0; first < n; first += block) {
-        const Index rows = std::min(block, n - first);
-        const auto part = kernels::row_major<double>(x.data() + first * d, rows, d);
-        const auto all = kernels::transposed(kernels::row_major<double>(y.data(), m, d));
-        kernels::gemm(part, all, distances.data(), m, {.bias = of_y.data(), .scale = -2.0});
-        parallel_for(rows, [&](Index row) {
-            double* const line = distances.data() + row * m;
-            for (Index k = 0; k < m; ++k) line[k] += of_x[static_cast<std::size_t>(first + row)];
-            body(first + row, line);
-        });
-    }
-}
 
 // For each row of x the squared distance to its k-th nearest other row.
 inline std::vector<double> neighbour_radii(const Tensor<double>& x, Index k) {
