@@ -56,7 +56,7 @@ Scored score(const TrainedModel& model, const Judge& judge, Index count, std::ui
              const std::string& what) {
     const std::vector<Index> labels = labels_in_turn(count, model.config.null_class());
     const auto start = std::chrono::steady_clock::now();
-    const Tensor<float> pictures = draw(model.config, model.network, labels, seed, options, io::Progress(what));
+    const Tensor<float> pictures = draw(model.config, model.network, labels, seed, options, shown(io::Progress(what)));
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const Verdicts verdicts = judge_all(judge, pictures);
     return {verdicts.features, agreement(verdicts.classes, labels), seconds};

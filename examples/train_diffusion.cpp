@@ -208,9 +208,10 @@ void run_program(Options o) {
     save_model(o.output, config, trainer.average());
     std::vector<Index> labels;
     for (Index k = 0; k < 40; ++k) labels.push_back(k / 4 % config.null_class());
-    io::write_png(
-        o.samples,
-        draw(config, trainer.average(), labels, o.seed, {.sampler = "ddim", .steps = 25}, io::Progress("sampling")), 8);
+    io::write_png(o.samples,
+                  draw(config, trainer.average(), labels, o.seed, {.sampler = "ddim", .steps = 25},
+                       shown(io::Progress("sampling"))),
+                  8);
     std::filesystem::remove(o.checkpoint);
     std::printf("wrote %s and %s\nsample from it: sample_images --model %s\n", o.output.c_str(), o.samples.c_str(),
                 o.output.c_str());
