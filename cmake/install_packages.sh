@@ -10,7 +10,7 @@ package_is_here() {
         clang) command -v clang++ ;;
         cmake) command -v cmake ;;
         ninja-build) command -v ninja ;;
-        ccache) command -v ccache ;;
+        clang-format|ccache) command -v "$1" ;;
         pkg-config) command -v pkg-config ;;
         libeigen3-dev) header_is_here Eigen/Core ;;
         libxsimd-dev) header_is_here xsimd/xsimd.hpp ;;
@@ -73,5 +73,5 @@ install_packages_if_offered() {
 packages_build="g++ cmake ninja-build pkg-config libeigen3-dev libxsimd-dev libstb-dev libpng-dev zlib1g-dev"
 packages_examples="libcli11-dev dataset-fashion-mnist"
 packages_tests="catch2 nlohmann-json3-dev"
-packages_all="clang libomp-dev ccache"
-packages_fuzz="libclang-rt-dev"
+packages_all="clang libomp-dev clang-format ccache"
+packages_sanitize="libclang-rt-dev"   # comes with clang on some systems

@@ -1,11 +1,12 @@
 #!/bin/sh
-# headers_alone.sh COMPILER [JOBS]: every header compiles as the only line of a file, without warnings. The kernels and
-# the umbrella bring their definitions along; the others are seen as with genmod::compiled, which is quicker.
+# headers_alone.sh COMPILER [JOBS]: every header compiles as the only line of a file, and every example and benchmark, all
+# without warnings. The kernels and the umbrella bring their definitions along; the others are seen as with
+# genmod::compiled, which is quicker.
 cd "$(dirname "$0")/../.." || exit 1
 compiler=$1
 jobs=${2:-2}
 
-flags="-std=c++20 -fsyntax-only -fopenmp -ffp-contract=off -Iinclude"
+flags="-std=c++20 -fsyntax-only -fopenmp -ffp-contract=off -Iinclude -I."
 flags="$flags -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -x c++ -"
 for folder in /usr/include/eigen3 /usr/include/stb /usr/local/include/eigen3 /usr/local/include/stb; do
     [ ! -d $folder ] || flags="-isystem $folder $flags"
@@ -14,9 +15,12 @@ export compiler flags
 
 if [ "$(uname -m)" = x86_64 ]; then flags="-march=x86-64-v3 $flags"; fi
 
+list() {
+    find include/genmod -name '*.hpp' ! -path '*/dist/*' ! -name '*macros_p*.hpp' | sort
+    find examples benchmarks -maxdepth 1 -name '*.cpp' | sort
+}
 # shellcheck disable=SC2016  # for the inner shell
-failed=$(find include/genmod -name '*.hpp' ! -path '*/dist/*' ! -name '*macros_p*.hpp' | sort |
-    xargs -P "$jobs" -I{} sh -c '
+failed=$(list | xargs -P "$jobs" -I{} sh -c '
         header={}
         case $header in
             */kernels/impl/*) define=-DGENMOD_COMPILED ;;
@@ -24,8 +28,8 @@ failed=$(find include/genmod -name '*.hpp' ! -path '*/dist/*' ! -name '*macros_p
             *) define=-DGENMOD_COMPILED ;;
         esac
         echo "#include \"${header#include/}\"" | $compiler $define $flags >&2 || echo "$header"')
-total=$(find include/genmod -name '*.hpp' ! -path '*/dist/*' ! -name '*macros_p*.hpp' | wc -l)
+total=$(list | wc -l)
 
 for header in $failed; do echo "does not compile alone with $compiler: $header"; done
-echo "$total headers, $(echo "$failed" | grep -c .) failed"
+echo "$total files, $(echo "$failed" | grep -c .) failed"
 [ -z "$failed" ]
