@@ -245,8 +245,11 @@
 #include "genmod/vae/gaussian.hpp"
 #include "genmod/vae/likelihood.hpp"
 #include "genmod/vae/objective.hpp"
+#include "genmod/vae/observation.hpp"
 #include "genmod/vae/trainer.hpp"
 #include "genmod/vae/vae.hpp"
 #include "genmod/vae/vae_file.hpp"
+#include "genmod/vae/vq.hpp"
+#include "genmod/vae/vq_vae.hpp"
 
 #include "genmod/core/macros_pop.hpp"

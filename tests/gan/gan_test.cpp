@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <limits>
 #include <string>
 #include <utility>
@@ -7,6 +8,7 @@
 
 #include "genmod/autograd/check_grad.hpp"
 #include "genmod/gan/dcgan.hpp"
+#include "genmod/gan/generator_file.hpp"
 #include "genmod/gan/trainer.hpp"
 #include "genmod/nn/mlp.hpp"
 #include "genmod/ops/linear.hpp"
@@ -194,6 +196,39 @@ TEST_CASE("a generator's picture depends on its seed only") {
     const auto many = trainer.average().sample(3, 7), one = trainer.average().sample(1, 9);
     for (Index k = 0; k < 64; ++k) REQUIRE(many[128 + k] == one[k]);
     REQUIRE_THROWS_AS(trainer.average().sample(0, 1), Error);
+}
+
+TEST_CASE("a generator's file gives the model back, other files are refused") {
+    const std::string path = "gan_test.safetensors";
+    const auto trainer = make_trainer(tiny, {});
+    save_generator(path, trainer.generator());
+    const auto loaded = load_generator<float>(io::Safetensors(path));
+    REQUIRE(loaded.config.width == 3);
+    const auto a = trainer.generator().sample(1, 1), b = loaded.sample(1, 1);
+    for (Index k = 0; k < a.size(); ++k) REQUIRE(a[k] == Approx(b[k]).margin(0.02));  // the file holds bfloat16
+    std::remove(path.c_str());
+    const std::string good = io::to_text(to_json(tiny));
+    for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{{good, ""},
+                                                                                   {good, good},
+                                                                                   {":3", ":0"},
+                                                                                   {":3", ":4096"},
+                                                                                   {":8", ":4096"},
+                                                                                   {":8", ":9"},
+                                                                                   {"width", "with"}}) {
+        std::string config = good;
+        config.replace(config.find(from), from.size(), to);
+        io::SafetensorsWriter file;
+        if (!config.empty()) file.set_metadata("genmod.dcgan", config);
+        file.add("x", Tensor<float>::zeros({1}));
+        const io::Safetensors bad(file.to_bytes(), "bad");
+        INFO(config);
+        try {
+            load_generator<float>(bad);
+            FAIL("no error");
+        } catch (const Error& error) {
+            REQUIRE(error.code() == ErrorCode::bad_file);
+        }
+    }
 }
 
 TEST_CASE("WGAN-GP moves points to where the data are") {

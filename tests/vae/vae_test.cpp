@@ -1,14 +1,18 @@
 #include "genmod/vae/vae.hpp"
 
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <numbers>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "genmod/vae/binarise.hpp"
 #include "genmod/vae/likelihood.hpp"
 #include "genmod/vae/trainer.hpp"
+#include "genmod/vae/vae_file.hpp"
+#include "genmod/vae/vq_vae.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace genmod;
@@ -204,6 +208,113 @@ TEST_CASE("a VAE learns squares, and goes on with the same bytes after a stop") 
     double error = 0;
     for (Index i = 0; i < 64; ++i) error += std::pow(again[i] - x[i], 2) / 64;
     REQUIRE(error < 0.5);
+}
+
+TEST_CASE("a VQ-VAE learns squares and uses its codes, and goes on with the same bytes after a stop") {
+    for (const bool moving_average : {true, false}) {
+        const auto fresh = [&] {
+            Rng rng(5, Purpose::weights);
+            VqVae<float> model(
+                {.widths = {8, 16}, .code_size = 4, .vq = {.codes = 16, .moving_average = moving_average}}, rng);
+            model.initialize(squares(32, 99), rng);
+            return Trainer<float, VqVae<float>>(std::move(model), {.adam = {.lr = 5e-3}, .lr_factor = {.total = 400}});
+        };
+        auto trainer = fresh(), stopped = fresh(), resumed = fresh();
+        double first = 0, last = 0;
+        for (std::uint64_t k = 0; k < 120; ++k) {
+            (k == 0 ? first : last) = trainer.step(squares(32, k)).reconstruction;
+            if (k < 4) stopped.step(squares(32, k));
+            if (k != 5) continue;
+            io::Checkpoint saved;
+            stopped.save(saved);
+            io::Checkpoint loaded(io::Safetensors(saved.to_bytes(), "saved"));
+            resumed.load(loaded);
+            resumed.step(squares(32, 4));
+            resumed.step(squares(32, 5));
+            const auto &a = trainer.model().quantizer.codebook, &b = resumed.model().quantizer.codebook;
+            for (Index i = 0; i < a.size(); ++i) REQUIRE(a.data()[i] == b.data()[i]);
+        }
+        INFO(first << " -> " << last);
+        REQUIRE(last < 0.5 * first);
+        const auto x = squares(64, 1000);
+        const auto codes = trainer.model().indices(x);
+        REQUIRE(codes.shape() == Shape{64, 2, 2});
+        REQUIRE(perplexity(codes, 16) > 3);
+        REQUIRE(trainer.average().pictures(codes).shape() == x.shape());
+    }
+}
+
+TEST_CASE("quantisation takes the nearest code and passes gradients through") {
+    Rng rng(1);
+    VectorQuantizer<double> quantizer(2, rng, {.codes = 3});
+    quantizer.codebook.value().assign(Tensor<double>::from({3, 2}, {0, 0, 2, 0, 0, 2}));
+    const auto z = Var<double>::parameter(Tensor<double>::from({2, 1, 2}, {0.4, 0.1, 1.8, 0.5}));
+    const auto found = quantizer(z);
+    REQUIRE(found.indices[0] == 0);
+    REQUIRE(found.indices[1] == 1);
+    REQUIRE(found.values.value()[2] == 2);
+    REQUIRE(found.loss.item() == Approx(0.25 * (0.16 + 0.01 + 0.04 + 0.25) / 2));
+    const auto dy = Tensor<double>::from({2, 1, 2}, {1, 2, 3, 4});
+    const auto dz = grad(found.values, {z}, dy)[0];
+    for (Index k = 0; k < 4; ++k) REQUIRE(dz[k] == dy[k]);
+    REQUIRE(perplexity(found.indices, 3) == Approx(2));
+    REQUIRE(perplexity(Tensor<Index>::full({5}, 1), 3) == Approx(1));
+    REQUIRE_THROWS_AS(perplexity(Tensor<Index>::full({5}, 3), 3), Error);
+    REQUIRE_THROWS_AS(quantizer(Var<double>(Tensor<double>::zeros({2, 3}))), Error);
+    REQUIRE_THROWS_AS(VectorQuantizer<double>(2, rng, {.codes = 0}), Error);
+    REQUIRE_THROWS_AS(VqVae<float>({.widths = {}}, rng), Error);
+    REQUIRE_THROWS_AS(VqVae<float>({}, rng).encode(Tensor<float>::zeros({1, 6, 8, 1})), Error);
+}
+
+TEST_CASE("a VAE's file gives the model back, other files are refused") {
+    const std::string path = "vae_test.safetensors";
+    Rng rng(2);
+    const Vae<float> model({.sample = {8, 4, 2},
+                            .latent = 3,
+                            .widths = {4},
+                            .activation = nn::Activation::tanh,
+                            .likelihood = Likelihood::gaussian,
+                            .deviation = 0.5,
+                            .learn_deviation = true},
+                           rng);
+    save_vae(path, model);
+    const auto loaded = load_vae<float>(io::Safetensors(path));
+    REQUIRE(io::to_text(to_json(loaded.config)) == io::to_text(to_json(model.config)));
+    REQUIRE(loaded.log_deviation.item() == Approx(std::log(0.5)).epsilon(0.01));
+    const auto a = model.sample(1, 1), b = loaded.sample(1, 1);
+    for (Index k = 0; k < a.size(); ++k) REQUIRE(a[k] == Approx(b[k]).margin(0.02));  // the file holds bfloat16
+    const auto refused = [](const std::string& config) {
+        io::SafetensorsWriter file;
+        if (!config.empty()) file.set_metadata("genmod.vae", config);
+        file.add("x", Tensor<float>::zeros({1}));
+        try {
+            load_vae<float>(io::Safetensors(file.to_bytes(), "bad"));
+        } catch (const Error& error) {
+            return error.code() == ErrorCode::bad_file;
+        }
+        return false;
+    };
+    const std::string good = io::to_text(to_json(model.config));
+    REQUIRE(refused(""));
+    REQUIRE(refused("[]"));
+    REQUIRE(refused(good));  // the weights are missing
+    for (const auto& [from, to] :
+         std::vector<std::pair<std::string, std::string>>{{"\"latent\":3", "\"latent\":0"},
+                                                          {"\"latent\":3", "\"latent\":1000000000000"},
+                                                          {"gaussian", "poisson"},
+                                                          {"[8,4,2]", "[8,4]"},
+                                                          {"[8,4,2]", "[8,-4,2]"},
+                                                          {"[8,4,2]", "[7,4,2]"},
+                                                          {"\"widths\":[4]", "\"widths\":[]"},
+                                                          {"tanh", "than"},
+                                                          {"\"deviation\":0.5", "\"deviation\":-1"}}) {
+        std::string bad = good;
+        INFO(bad << ": " << to);
+        REQUIRE(bad.find(from) != std::string::npos);
+        bad.replace(bad.find(from), from.size(), to);
+        REQUIRE(refused(bad));
+    }
+    std::remove(path.c_str());
 }
 
 TEST_CASE("configurations and samples that do not fit are refused, a step with NaN names itself") {

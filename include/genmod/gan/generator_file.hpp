@@ -38,6 +38,10 @@ inline DcganConfig read_dcgan_config(const io::Config& json) {
     config.channels = bounded("channels");
     config.latent = bounded("latent");
     config.width = bounded("width");
+    Index deepest = config.width;  // channels of the coarsest stage
+    for (Index side = config.coarse; side < config.size && deepest <= (1 << 20); side *= 2) deepest *= 2;
+    if (deepest > (Index{1} << 20) || config.latent * config.coarse * config.coarse > (Index{1} << 28) / deepest)
+        fail(ErrorCode::bad_file, json.name(), ": sizes of a DCGAN that are out of range");
     return config;
 }
 

@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <numbers>
 #include <variant>
 #include <vector>
 
@@ -16,16 +15,15 @@
 #include "genmod/nn/init.hpp"
 #include "genmod/nn/latent.hpp"
 #include "genmod/nn/module.hpp"
-#include "genmod/ops/activation.hpp"
 #include "genmod/ops/arithmetic.hpp"
 #include "genmod/ops/elementary.hpp"
 #include "genmod/ops/loss.hpp"
-#include "genmod/ops/reduce.hpp"
 #include "genmod/ops/shape.hpp"
 #include "genmod/vae/config.hpp"
 #include "genmod/vae/decoder.hpp"
 #include "genmod/vae/encoder.hpp"
 #include "genmod/vae/gaussian.hpp"
+#include "genmod/vae/observation.hpp"
 
 namespace genmod::vae {
 
@@ -79,28 +77,18 @@ struct Vae : nn::Module {
         return std::visit([&](const auto& part) { return part(z); }, decoder);
     }
 
-    // What a decoder's output says of a sample in the mean: 2 sigmoid(logit) - 1 = tanh(logit / 2), or the mean itself.
-    Tensor<T> expected(const Var<T>& output) const {
-        if (config.likelihood == Likelihood::gaussian) return output.value();
-        return ops::tanh(ops::scale(output.detach(), 0.5)).value();
-    }
+    // The mean of p(x | z), where `output` is decode(z).
+    Tensor<T> expected(const Var<T>& output) const { return vae::expected(config.likelihood, output); }
 
-    // log p(x | z) in nats of each sample, [m], where `output` is decode(z). gaussian: -1/2 sum((x - output)^2) /
-    // deviation^2 - d (log deviation + 1/2 log 2 pi), so that deviation 1 is the squared error and a constant.
+    // log p(x | z) in nats of each sample of x [m, ...], [m], where `output` is decode(z): see log_likelihood().
     Var<T> log_likelihood(const Var<T>& output, const Var<T>& x) const {
-        const Index d = config.sample.size();
-        if (config.likelihood == Likelihood::bernoulli) {
-            const Var<T> ones = ops::add_scalar(ops::scale(x, 0.5), 0.5);
-            return ops::scale(ops::bce_with_logits_per_sample(output, ones), -static_cast<double>(d));
-        }
-        const Var<T> squares = ops::scale(ops::mse_per_sample(output, x), -0.5 * static_cast<double>(d));
-        if (log_deviation.empty()) {
-            const double constant = detail::normal_constant(d) - static_cast<double>(d) * std::log(config.deviation);
-            return ops::add_scalar(ops::scale(squares, 1 / (config.deviation * config.deviation)), constant);
-        }
+        if (config.likelihood == Likelihood::bernoulli || log_deviation.empty())
+            return vae::log_likelihood(config.likelihood, output, x, config.deviation);
+        const auto d = static_cast<double>(config.sample.size());
+        const Var<T> squares = ops::scale(ops::mse_per_sample(output, x), -0.5 * d);
         const Var<T> weighted = ops::mul(squares, ops::exp(ops::scale(log_deviation, -2)));
-        const Var<T> spread = ops::scale(log_deviation, -static_cast<double>(d));
-        return ops::add_scalar(ops::add(weighted, spread), detail::normal_constant(d));
+        const Var<T> spread = ops::scale(log_deviation, -d);
+        return ops::add_scalar(ops::add(weighted, spread), detail::normal_constant(config.sample.size()));
     }
 
     // n samples' means [n, ...]: sample k depends on the model and seed + k only.

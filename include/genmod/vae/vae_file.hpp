@@ -52,16 +52,30 @@ inline io::Json to_json(const VaeConfig& config) {
                              {"learn_deviation", config.learn_deviation}};
 }
 
+namespace detail {
+
+// Whether a file may ask for a model of these sizes: no weight has over 2^28 numbers.
+inline bool sizes_in_range(const std::vector<Index>& sample, const VaeConfig& config) {
+    const auto bounded = [](Index number) { return number >= 1 && number <= 8192; };
+    if (sample.empty() || sample.size() > 4 || !std::all_of(sample.begin(), sample.end(), bounded) ||
+        config.widths.size() > 16 || !std::all_of(config.widths.begin(), config.widths.end(), bounded) ||
+        !bounded(config.latent))
+        return false;
+    Index size = 1, widest = config.latent;
+    for (const Index extent : sample) size *= extent;
+    for (const Index width : config.widths) widest = std::max(widest, width);
+    return size <= (Index{1} << 28) / widest;
+}
+
+}  // namespace detail
+
 // Throws Error(bad_file) when a key is missing, unknown, of another kind or out of range.
 inline VaeConfig read_vae_config(const io::Config& json) {
     json.allow_only(
         {"sample", "latent", "architecture", "widths", "activation", "likelihood", "deviation", "learn_deviation"});
     const std::vector<Index> sample = json.integers("sample");
     VaeConfig config{.sample = {}, .latent = json.integer("latent"), .widths = json.integers("widths")};
-    const auto bounded = [](Index number) { return number >= 1 && number <= 65536; };
-    if (sample.empty() || sample.size() > 4 || !std::all_of(sample.begin(), sample.end(), bounded) ||
-        !std::all_of(config.widths.begin(), config.widths.end(), bounded) || config.widths.size() > 64 ||
-        !bounded(config.latent) || !(json.number("deviation") > 0))
+    if (!detail::sizes_in_range(sample, config) || !(json.number("deviation") > 0))
         fail(ErrorCode::bad_file, json.name(), ": sizes of a VAE that are out of range");
     config.sample = Shape(sample.data(), static_cast<Index>(sample.size()));
     config.deviation = json.number("deviation");
