@@ -203,6 +203,22 @@ TEST_CASE("convolutions of larger shapes agree with the definition") {
     Problem<float>(random, with_output(strided, 1, 1), 5).check(16);
 }
 
+TEMPLATE_TEST_CASE("kernels as large as the picture agree with the definition", "", float, double) {
+    Random random(6);
+    for (unsigned parts = 0; parts < 16; ++parts) {
+        const ConvShape shape{.n = 3,
+                              .height = pick(random, {1, 3, 7}),
+                              .width = pick(random, {1, 4, 7}),
+                              .in = pick(random, {1, 5, 40}),
+                              .out = pick(random, {1, 3, 100}),
+                              .stride = pick(random, {1, 2})};
+        ConvShape whole = shape;
+        whole.kernel_h = shape.height;
+        whole.kernel_w = shape.width;
+        Problem<TestType>(random, with_output(whole, 0, 0), parts).check(16);
+    }
+}
+
 TEST_CASE("convolutions of nothing") {
     Random random(4);
     ConvShape shape{.n = 0, .height = 5, .width = 5, .in = 3, .out = 4, .pad_top = 1, .pad_left = 1};

@@ -108,6 +108,26 @@ void backward_input_phase(const ConvShape& shape, Index phase_h, Index phase_w, 
                      finish);
 }
 
+// Whether the one output pixel sees each input pixel once, so that samples and weights are plain matrices.
+inline bool sees_all_once(const ConvShape& shape) {
+    return shape.out_height == 1 && shape.out_width == 1 && shape.pad_top == 0 && shape.pad_left == 0 &&
+           shape.kernel_h == shape.height && shape.kernel_w == shape.width;
+}
+
+// dx [n, height * width * in] = dy [n, out] * weight, where sees_all_once().
+template <class T>
+void backward_input_product(const ConvShape& shape, const T* dy, const T* weight, T* dx, const Epilogue<T>& epilogue) {
+    const Index pixels = shape.height * shape.width, row = pixels * shape.in;
+    Scratch<T> biases(epilogue.bias == nullptr ? 0 : row);
+    Epilogue<T> finish = epilogue;
+    if (epilogue.bias != nullptr) {
+        for (Index pixel = 0; pixel < pixels; ++pixel)
+            std::copy_n(epilogue.bias, shape.in, biases.data() + pixel * shape.in);
+        finish.bias = biases.data();
+    }
+    gemm(row_major(dy, shape.n, shape.out), row_major(weight, shape.out, row), dx, row, finish);
+}
+
 // The number of parts that the sum over pixels is cut into: by shape alone. Large weights have tiles enough without.
 inline Index pixel_chunks(Index pixels, Index weights) {
     const Index by_size = std::max<Index>(1, (Index{1} << 18) / std::max<Index>(weights, 1));
@@ -179,6 +199,7 @@ void conv2d(const ConvShape& shape, const T* x, const T* weight, T* y, const Epi
 
 template <class T>
 void conv2d_backward_input(const ConvShape& shape, const T* dy, const T* weight, T* dx, const Epilogue<T>& epilogue) {
+    if (detail::sees_all_once(shape)) return detail::backward_input_product(shape, dy, weight, dx, epilogue);
     for (Index phase_h = 0; phase_h < std::min(shape.stride, shape.height); ++phase_h)
         for (Index phase_w = 0; phase_w < std::min(shape.stride, shape.width); ++phase_w)
             detail::backward_input_phase(shape, phase_h, phase_w, dy, weight, dx, epilogue);
