@@ -1,0 +1,57 @@
+// The DCGAN of torch_gan.py in genmod: same shapes, same threads. Prints best and median milliseconds.
+//
+// Run: OMP_PROC_BIND=true OMP_PLACES=cores gan_bench [threads]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+#include "genmod/core/build_info.hpp"
+#include "genmod/core/context.hpp"
+#include "genmod/core/rng.hpp"
+#include "genmod/gan/dcgan.hpp"
+#include "genmod/gan/trainer.hpp"
+
+using namespace genmod;
+
+namespace {
+
+template <class Work>
+void timed(const char* name, int repeats, Work&& work) {
+    work();
+    std::vector<double> times;
+    for (int k = 0; k < repeats; ++k) {
+        const auto start = std::chrono::steady_clock::now();
+        work();
+        times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    }
+    std::sort(times.begin(), times.end());
+    std::printf("%s: best %.2f ms, median %.2f ms\n", name, times.front(), times[times.size() / 2]);
+    std::fflush(stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const Threads threads(argc > 1 ? std::atoi(argv[1]) : 1);
+    Rng rng(0);
+    const gan::DcganConfig plain;
+    gan::DcganConfig critic;
+    critic.norm = gan::Norm::layer;
+    using Trainer = gan::Trainer<float, gan::Generator<float>, gan::Discriminator<float>>;
+    const auto trainer = [&](const gan::DcganConfig& config, const gan::TrainerOptions& options) {
+        gan::Generator<float> generator(config, rng);
+        return Trainer(std::move(generator), gan::Discriminator<float>(config, rng), config.latent, options);
+    };
+    Trainer dcgan = trainer(plain, {});
+    Trainer penalised = trainer(critic, {.loss = gan::LossKind::wasserstein, .gradient_penalty = 10});
+    const Tensor<float> images = rng.uniforms<float>({64, 28, 28, 1}, -1, 1);
+    std::printf("%s, %lld + %lld parameters\n", build_info().c_str(),
+                static_cast<long long>(nn::count(dcgan.generator())),
+                static_cast<long long>(nn::count(dcgan.discriminator())));
+    timed("DCGAN training step, batch 64", 10, [&] { dcgan.step(images); });
+    timed("WGAN-GP training step, batch 64", 10, [&] { penalised.step(images); });
+    timed("DCGAN draw 1000", 5, [&] { dcgan.average().sample(1000, 0); });
+}
