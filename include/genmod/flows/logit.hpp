@@ -15,7 +15,7 @@ namespace genmod::flows {
 
 // The defaults are for bytes in [-1, 1] made continuous by noise over a step of 1 / 127.5.
 struct LogitOptions {
-    double alpha = 0.05;          // how far data stay away from 0 and 1
+    double alpha = 1e-6;          // how far data stay away from 0 and 1
     double low = -1 - 1.0 / 255;  // least number of the data, which becomes alpha
     double high = 1 + 1.0 / 255;  // largest number of the data, which becomes 1 - alpha
 };
