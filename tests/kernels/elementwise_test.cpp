@@ -49,7 +49,8 @@ const std::vector<std::pair<Unary, std::function<double(double)>>>& functions() 
                                              : x > 0.75 ? 0.75
                                                         : x; }},
         {Unary::scale, [](double x) { return 0.25 * x; }},
-        {Unary::shift, [](double x) { return x + 0.25; }}};
+        {Unary::shift, [](double x) { return x + 0.25; }},
+        {Unary::elu, [](double x) { return x > 0 ? x : std::expm1(x); }}};
     return list;
 }
 

@@ -42,6 +42,7 @@ TEST_CASE("activation functions have the values of their formulas") {
     const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
     require_values([](const auto& x) { return ops::relu(x); }, [](double x) { return x > 0 ? x : 0; });
     require_values([](const auto& x) { return ops::leaky_relu(x, 0.2); }, [](double x) { return x > 0 ? x : 0.2 * x; });
+    require_values([](const auto& x) { return ops::elu(x); }, [](double x) { return x > 0 ? x : std::expm1(x); });
     require_values([](const auto& x) { return ops::silu(x); }, [&](double x) { return x * sigmoid(x); });
     require_values([](const auto& x) { return ops::gelu(x); },
                    [](double x) { return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0))); });
@@ -56,6 +57,7 @@ TEST_CASE("activation functions have the values of their formulas") {
 TEST_CASE("gradients and tangents of activation functions agree with differences") {
     require_derivatives("relu", [](const auto& x) { return ops::relu(x); });
     require_derivatives("leaky_relu", [](const auto& x) { return ops::leaky_relu(x, 0.2); });
+    require_derivatives("elu", [](const auto& x) { return ops::elu(x); });
     require_derivatives("silu", [](const auto& x) { return ops::silu(x); });
     require_derivatives("gelu", [](const auto& x) { return ops::gelu(x); });
     require_derivatives("gelu_tanh", [](const auto& x) { return ops::gelu_tanh(x); });
@@ -79,10 +81,21 @@ TEST_CASE("geglu is the first half times the gelu of the second") {
     CHECK_THROWS_AS(ops::geglu(Var<double>(inputs({2, 3}))), Error);
 }
 
+TEST_CASE("glu is the first half times the sigmoid of the second") {
+    const Tensor<double> x = inputs({3, 6});
+    const auto y = ops::glu(Var<double>(x));
+    REQUIRE(y.shape() == Shape{3, 3});
+    for (Index k = 0; k < 9; ++k)
+        CHECK(y.value()[k] == Approx(x[k / 3 * 6 + k % 3] / (1 + std::exp(-x[k / 3 * 6 + 3 + k % 3]))).epsilon(1e-13));
+    require_gradient("glu", [](const auto& in) { return ops::glu(in[0]); }, {x});
+    CHECK_THROWS_AS(ops::glu(Var<double>(inputs({2, 3}))), Error);
+}
+
 TEST_CASE("activation functions keep NaN") {
     const auto x = Var<float>(Tensor<float>::full({3}, NAN));
     CHECK(std::isnan(ops::relu(x).value()[0]));
     CHECK(std::isnan(ops::leaky_relu(x).value()[0]));
+    CHECK(std::isnan(ops::elu(x).value()[0]));
     CHECK(std::isnan(ops::silu(x).value()[0]));
     CHECK(std::isnan(ops::gelu(x).value()[0]));
 }

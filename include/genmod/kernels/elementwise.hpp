@@ -27,7 +27,8 @@ enum class Unary {
     absolute,  // derivative 0 at 0
     clamp,     // into [a, b]; derivative 1 on the borders
     scale,     // a x
-    shift      // x + a
+    shift,     // x + a
+    elu        // x > 0 ? x : e^x - 1
 };
 
 // Whether the second derivative is anything but zero.

@@ -32,6 +32,16 @@ Dual<T> leaky_relu(const Dual<T>& x, double slope = 0.01) {
     return detail::unary(kernels::Unary::leaky_relu, x, static_cast<T>(slope));
 }
 
+// x for x > 0, e^x - 1 elsewhere; derivative 1 at 0 from both sides
+template <class T>
+Var<T> elu(const Var<T>& x) {
+    return detail::unary(kernels::Unary::elu, x);
+}
+template <class T>
+Dual<T> elu(const Dual<T>& x) {
+    return detail::unary(kernels::Unary::elu, x);
+}
+
 // x sigmoid(x)
 template <class T>
 Var<T> silu(const Var<T>& x) {
@@ -102,20 +112,35 @@ Dual<T> softplus(const Dual<T>& x) {
     return detail::unary(kernels::Unary::softplus, x);
 }
 
+namespace detail {
+
+// x [..., 2 c] -> x[..., :c] * f(x[..., c:])
+template <class T>
+Var<T> gated(kernels::Unary f, const Var<T>& x, const char* name) {
+    check(x.rank() >= 1 && x.dim(-1) % 2 == 0, name, ": the last extent of ", x.shape(), " is odd");
+    const Index c = x.dim(-1) / 2, rows = x.shape().product(0, x.rank() - 1);
+    Tensor<T> y(x.shape().with(-1, c));
+    kernels::gated(f, x.data(), y.data(), rows, c);
+    Var<T> result(std::move(y));
+    if (recording(x))
+        result.attach({x}, [f, rows, c, xv = x.value()](const Tensor<T>& dy, Sinks<T>& sinks) {
+            if (auto dx = sinks[0]) kernels::gated_backward(f, xv.data(), dy.data(), dx.data, rows, c, dx.mode);
+        });
+    return result;
+}
+
+}  // namespace detail
+
+// x [..., 2 c] -> x[..., :c] * sigmoid(x[..., c:]) (Dauphin et al. 2017). Throws Error when the last extent is odd.
+template <class T>
+Var<T> glu(const Var<T>& x) {
+    return detail::gated(kernels::Unary::sigmoid, x, "glu");
+}
+
 // x [..., 2 c] -> x[..., :c] * gelu(x[..., c:]) (Shazeer 2020). Throws Error when the last extent is odd.
 template <class T>
 Var<T> geglu(const Var<T>& x) {
-    check(x.rank() >= 1 && x.dim(-1) % 2 == 0, "geglu: the last extent of ", x.shape(), " is odd");
-    const Index c = x.dim(-1) / 2, rows = x.shape().product(0, x.rank() - 1);
-    Tensor<T> y(x.shape().with(-1, c));
-    kernels::gated(kernels::Unary::gelu, x.data(), y.data(), rows, c);
-    Var<T> result(std::move(y));
-    if (recording(x))
-        result.attach({x}, [rows, c, xv = x.value()](const Tensor<T>& dy, Sinks<T>& sinks) {
-            if (auto dx = sinks[0])
-                kernels::gated_backward(kernels::Unary::gelu, xv.data(), dy.data(), dx.data, rows, c, dx.mode);
-        });
-    return result;
+    return detail::gated(kernels::Unary::gelu, x, "geglu");
 }
 
 }  // namespace genmod::ops

@@ -208,6 +208,13 @@ struct Shift {
     auto second(const Batch<T>&) const { return constant<T>(0); }
 };
 
+template <class T>
+struct Elu {  // NaN stays NaN
+    auto value(const Batch<T>& x) const { return xsimd::select(x <= constant<T>(0), simd::expm1(x), x); }
+    auto derivative(const Batch<T>& x) const { return positive(x, constant<T>(1), simd::exp(x)); }
+    auto second(const Batch<T>& x) const { return positive(x, constant<T>(0), simd::exp(x)); }
+};
+
 // Calls body with the function that `f` names.
 template <class T, class Body>
 void with_function(Unary f, T a, T b, Body&& body) {
@@ -232,6 +239,7 @@ void with_function(Unary f, T a, T b, Body&& body) {
         case Unary::clamp: return body(Clamp<T>{Batch<T>(a), Batch<T>(b)});
         case Unary::scale: return body(Scale<T>{Batch<T>(a)});
         case Unary::shift: return body(Shift<T>{Batch<T>(a)});
+        case Unary::elu: return body(Elu<T>{});
     }
 }
 
