@@ -267,19 +267,18 @@ void evaluate(const Model& model, const Options& o, const Source& source) {
 constexpr double range = 4.5;
 constexpr Index side = 200, drawn_points = 40000;
 
-// Data, samples and density, one beside the other.
+// Data, samples and density.
 template <class Model>
-Tensor<float> draw_points(const Model& model, const Options& o, const Source& source) {
+std::vector<Tensor<float>> draw_points(const Model& model, const Options& o, const Source& source) {
     std::vector<double> density = log_probs(model, pixel_centres(side, range), 4000);
     for (double& value : density) value = std::exp(value);
-    std::vector<double> samples;
     Tensor<float> points({drawn_points, 2});
     for (Index first = 0; first < drawn_points; first += 4000) {
         const auto seed = o.seed + static_cast<std::uint64_t>(first);
         points.slice(first, first + 4000).assign(model.sample(4000, seed, o.temperature > 0 ? o.temperature : 1));
     }
-    return beside({point_map(source.test(0, drawn_points), side, range), point_map(points, side, range),
-                   heat_map(density, side)});
+    return {point_map(source.test(0, drawn_points), side, range), point_map(points, side, range),
+            heat_map(density, side)};
 }
 
 template <class Model>
@@ -298,8 +297,8 @@ FlowConfig configure(Options& o, const Source& source) {
     return {.model = o.model, .sample = source.sample(), .depth = o.depth, .hidden = o.hidden, .levels = o.levels};
 }
 
-// Trains or loads, evaluates and draws: a picture in [-1, 1], or a batch of them.
-Tensor<float> run_one(Options o) {
+// Trains or loads, evaluates and draws: three pictures of points, or one batch of samples.
+std::vector<Tensor<float>> run_one(Options o) {
     const Source source = Source::open(o.data);
     FlowConfig config = configure(o, source);
     LoadedFlow loaded = o.load.empty() ? LoadedFlow{config, make_flow(config, o.seed)} : load_flow(o.load);
@@ -309,7 +308,8 @@ Tensor<float> run_one(Options o) {
         [&](auto& model) {
             if (o.load.empty()) model = trained(std::move(model), config, o, source);
             evaluate(model, o, source);
-            return source.toy != nullptr ? draw_points(model, o, source) : draw_pictures(model, o);
+            if (source.toy != nullptr) return draw_points(model, o, source);
+            return std::vector<Tensor<float>>{draw_pictures(model, o)};
         },
         loaded.flow);
 }
@@ -317,16 +317,17 @@ Tensor<float> run_one(Options o) {
 void run_program(Options o) {
     if (o.minutes > 0) o.seconds = 60 * o.minutes;
     if (o.checkpoint.empty()) o.checkpoint = o.file + ".checkpoint";
-    if (o.data != "all") {
-        const Tensor<float> picture = run_one(o);
-        io::write_png(o.output, picture, picture.dim(0) == 1 ? 1 : 8);
-    } else {
-        std::vector<Tensor<float>> rows;
+    if (o.data == "all") {
+        std::vector<Tensor<float>> columns;
         for (const char* toy : {"moons", "rings", "checkerboard", "eight_gaussians"}) {
             o.data = toy;
-            rows.push_back(run_one(o));
+            columns.push_back(below(run_one(o)));
         }
-        io::write_png(o.output, below(rows));
+        o.data = "all";
+        io::write_png(o.output, beside(columns));
+    } else {
+        const std::vector<Tensor<float>> pictures = run_one(o);
+        io::write_png(o.output, pictures.size() == 1 ? pictures[0] : beside(pictures), pictures.size() == 1 ? 8 : 1);
     }
     std::printf("wrote %s%s\n", o.output.c_str(), o.load.empty() ? (" and " + o.file).c_str() : "");
     if (o.load.empty() && o.steps == 0 && o.minutes == 0)
