@@ -36,7 +36,7 @@ struct Options {
     bool binarise = false;
     Index steps = 0;
     double seconds = 40;
-    Index batch = 128;
+    Index batch = 64;
     Index save_every = 1000;
     Index evaluate = 500;
     Index draws = 200;
