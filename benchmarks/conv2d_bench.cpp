@@ -1,10 +1,9 @@
 // Speed of convolution and its gradients, as GFLOP/s of direct convolution: Winograd passes the peak of the machine.
 // Run as: OMP_PROC_BIND=true OMP_PLACES=cores conv2d_bench [threads]
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 
+#include "benchmarks/timing.hpp"
 #include "genmod/core/context.hpp"
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/rng.hpp"
@@ -12,25 +11,9 @@
 #include "genmod/kernels/conv2d.hpp"
 
 using namespace genmod;
+using namespace benchmarks;
 
 namespace {
-
-double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-// The best of some runs, in seconds: noise only slows.
-template <class Run>
-double best(Run&& run) {
-    run();
-    double result = 1e30;
-    const double begin = seconds();
-    for (int round = 0; round < 10 || seconds() - begin < 0.1; ++round) {
-        const double start = seconds();
-        run();
-        result = std::min(result, seconds() - start);
-        if (seconds() - begin > 1) break;
-    }
-    return result;
-}
 
 kernels::ConvShape square(Index n, Index side, Index in, Index out, Index kernel = 3, Index stride = 1) {
     kernels::ConvShape shape{.n = n,

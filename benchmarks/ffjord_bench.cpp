@@ -2,14 +2,12 @@
 // and points for that program. Prints best and median milliseconds, and how often the field was asked.
 //
 // Run: OMP_PROC_BIND=true OMP_PLACES=cores ffjord_bench [threads] [file to write]
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include "benchmarks/timing.hpp"
 #include "genmod/core/build_info.hpp"
 #include "genmod/core/context.hpp"
 #include "genmod/core/rng.hpp"
@@ -20,22 +18,9 @@
 #include "genmod/nn/state.hpp"
 
 using namespace genmod;
+using namespace benchmarks;
 
 namespace {
-
-template <class Work>
-void timed(const char* name, int repeats, Work&& work) {
-    work();
-    std::vector<double> times;
-    for (int k = 0; k < repeats; ++k) {
-        const auto start = std::chrono::steady_clock::now();
-        work();
-        times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
-    }
-    std::sort(times.begin(), times.end());
-    std::printf("%s: best %.1f ms, median %.1f ms\n", name, times.front(), times[times.size() / 2]);
-    std::fflush(stdout);
-}
 
 // A flow with weights of the size that training gives, and points of the data.
 struct Case : nn::Module {

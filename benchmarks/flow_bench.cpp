@@ -1,12 +1,10 @@
 // The RealNVP and the Glow of torch_flow.py in genmod: same shapes, same threads. Prints best and median milliseconds.
 //
 // Run: OMP_PROC_BIND=true OMP_PLACES=cores flow_bench [threads]
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <vector>
 
+#include "benchmarks/timing.hpp"
 #include "genmod/core/build_info.hpp"
 #include "genmod/core/context.hpp"
 #include "genmod/core/rng.hpp"
@@ -15,24 +13,7 @@
 #include "genmod/flows/trainer.hpp"
 
 using namespace genmod;
-
-namespace {
-
-template <class Work>
-void timed(const char* name, int repeats, Work&& work) {
-    work();
-    std::vector<double> times;
-    for (int k = 0; k < repeats; ++k) {
-        const auto start = std::chrono::steady_clock::now();
-        work();
-        times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
-    }
-    std::sort(times.begin(), times.end());
-    std::printf("%s: best %.2f ms, median %.2f ms\n", name, times.front(), times[times.size() / 2]);
-    std::fflush(stdout);
-}
-
-}  // namespace
+using namespace benchmarks;
 
 int main(int argc, char** argv) {
     const Threads threads(argc > 1 ? std::atoi(argv[1]) : 1);

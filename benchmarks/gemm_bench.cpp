@@ -1,12 +1,11 @@
 // Speed of the matrix product: GFLOP/s and the share of the measured peak of one core times the threads.
 // Run as: OMP_PROC_BIND=true OMP_PLACES=cores gemm_bench [threads ...]
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "benchmarks/timing.hpp"
 #include "genmod/core/context.hpp"
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/rng.hpp"
@@ -15,25 +14,9 @@
 #include "genmod/kernels/impl/simd.hpp"
 
 using namespace genmod;
+using namespace benchmarks;
 
 namespace {
-
-double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-// The best of some runs, in seconds: noise only slows.
-template <class Run>
-double best(Run&& run) {
-    run();
-    double result = 1e30;
-    const double begin = seconds();
-    for (int round = 0; round < 10 || seconds() - begin < 0.1; ++round) {
-        const double start = seconds();
-        run();
-        result = std::min(result, seconds() - start);
-        if (seconds() - begin > 1) break;
-    }
-    return result;
-}
 
 // GFLOP/s of one core by fused multiply-adds on registers alone.
 double peak() {

@@ -12,10 +12,6 @@ import safetensors.torch
 import torch
 from torchdiffeq import odeint, odeint_adjoint
 
-torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
-state = safetensors.torch.load_file(sys.argv[1])
-points = state.pop("points")
-
 
 class Squash(torch.nn.Module):
     def __init__(self, width_in, width_out):
@@ -59,16 +55,22 @@ class Moving(torch.nn.Module):
 
 
 class Flow(torch.nn.Module):
-    def __init__(self):
+    def __init__(self, end_time=1.0, tolerance=1e-5):
         super().__init__()
-        self.sqrt_end_time = torch.nn.Parameter(torch.tensor(1.0))
+        self.sqrt_end_time = torch.nn.Parameter(torch.tensor(math.sqrt(end_time)))
         self.odefunc = Moving()
+        self.tolerance = tolerance
 
     def forward(self, x, solver=odeint_adjoint, **options):
         times = torch.stack([torch.zeros(()), self.sqrt_end_time ** 2])
         begin = (x.clone(), torch.zeros(len(x)))
-        z, log_det = solver(self.odefunc, begin, times, method="dopri5", rtol=1e-5, atol=1e-5, **options)
+        z, log_det = solver(self.odefunc, begin, times, method="dopri5", rtol=self.tolerance, atol=self.tolerance,
+                            **options)
         return z[-1], log_det[-1]
+
+    def log_prob(self, x, **options):
+        z, log_det = self(x, **options)
+        return -0.5 * (z ** 2).sum(1) - math.log(2 * math.pi) + log_det
 
 
 def timed(name, work, repeats):
@@ -82,28 +84,32 @@ def timed(name, work, repeats):
     print(f"{name}: best {times[0]:.1f} ms, median {times[len(times) // 2]:.1f} ms", flush=True)
 
 
-flow = Flow()
-flow.load_state_dict(state)
-optimizer = torch.optim.Adam(flow.parameters(), 1e-5)
+def main():
+    torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    state = safetensors.torch.load_file(sys.argv[1])
+    points = state.pop("points")
+    flow = Flow()
+    flow.load_state_dict(state)
+    optimizer = torch.optim.Adam(flow.parameters(), 1e-5)
+
+    @torch.no_grad()
+    def solve():
+        return flow(points, solver=odeint)
+
+    def step(**options):
+        loss = -flow.log_prob(points, **options).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    mean = solve()[1].mean().item()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {flow.odefunc.evaluations} evaluations, "
+          f"mean log-determinant {mean:.5f}")
+    timed("solve with the exact trace, 512 points", solve, 5)
+    timed("training step, adjoint, 512 points", step, 5)
+    timed("training step, adjoint by seminorm, 512 points", lambda: step(adjoint_options={"norm": "seminorm"}), 5)
+    timed("training step, direct, 512 points", lambda: step(solver=odeint), 5)
 
 
-@torch.no_grad()
-def solve():
-    return flow(points, odeint)
-
-
-def step(**options):
-    z, log_det = flow(points, **options)
-    loss = -(-0.5 * (z ** 2).sum(1) - math.log(2 * math.pi) + log_det).mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
-mean = solve()[1].mean().item()
-print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {flow.odefunc.evaluations} evaluations, "
-      f"mean log-determinant {mean:.5f}")
-timed("solve with the exact trace, 512 points", solve, 5)
-timed("training step, adjoint, 512 points", step, 5)
-timed("training step, adjoint by seminorm, 512 points", lambda: step(adjoint_options={"norm": "seminorm"}), 5)
-timed("training step, direct, 512 points", lambda: step(solver=odeint), 5)
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,11 @@
-// The U-Net of torch_unet.py in genmod: same shapes, same threads. Prints best and median seconds.
+// The U-Net of torch_unet.py in genmod: same shapes, same threads. Prints best and median milliseconds.
 //
 // Run: OMP_PROC_BIND=true OMP_PLACES=cores unet_bench [threads]
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
-#include <vector>
 
+#include "benchmarks/timing.hpp"
 #include "genmod/core/build_info.hpp"
 #include "genmod/diffusion/denoiser.hpp"
 #include "genmod/diffusion/level.hpp"
@@ -17,24 +15,7 @@
 #include "genmod/diffusion/unet.hpp"
 
 using namespace genmod;
-
-namespace {
-
-template <class Work>
-void timed(const char* name, int repeats, Work&& work) {
-    work();
-    std::vector<double> seconds;
-    for (int k = 0; k < repeats; ++k) {
-        const auto start = std::chrono::steady_clock::now();
-        work();
-        seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    }
-    std::sort(seconds.begin(), seconds.end());
-    std::printf("%s: best %.3f s, median %.3f s\n", name, seconds.front(), seconds[seconds.size() / 2]);
-    std::fflush(stdout);
-}
-
-}  // namespace
+using namespace benchmarks;
 
 int main(int argc, char** argv) {
     const Threads threads(argc > 1 ? std::atoi(argv[1]) : 2);
