@@ -49,7 +49,9 @@ inline AnyFlow make_point_flow(const FlowConfig& c, genmod::Rng& rng) {
                                          {.couplings = c.depth, .network = {.hidden = {c.hidden, c.hidden}}});
     genmod::check(c.model == "ffjord", "flow: no model \"", c.model, "\" of points; there are realnvp, spline, ffjord");
     const std::vector<Index> widths(static_cast<std::size_t>(c.depth), c.hidden);
-    return flows::Flow<float, flows::Ffjord<float>>(flows::ffjord<float>(dims, rng, {.hidden = widths}), c.sample);
+    const genmod::nn::IntegrateOptions integrate{.ode = {.atol = 1e-4, .rtol = 1e-4}, .seminorm = true};
+    return flows::Flow<float, flows::Ffjord<float>>(
+        flows::ffjord<float>(dims, rng, {.hidden = widths}, {.integrate = integrate}), c.sample);
 }
 
 inline AnyFlow make_image_flow(const FlowConfig& c, genmod::Rng& rng) {
