@@ -122,35 +122,39 @@ Index steps_that_fit(const Options& o, const Images& images, const data::Batches
 // What a checkpoint must agree in.
 std::string description(const Trainer& trainer) { return io::to_text(gan::to_json(trainer.generator().config)); }
 
-void save_checkpoint(const Trainer& trainer, Index steps, const std::string& path) {
+// Pictures of the same latents at points of the training.
+using Way = std::vector<Tensor<float>>;
+
+void save_checkpoint(const Trainer& trainer, const Way& way, Index steps, const std::string& path) {
     io::Checkpoint checkpoint;
     trainer.save(checkpoint);
+    if (!way.empty()) checkpoint.put("way", joined(way));
     checkpoint.put_text("config", description(trainer));
     checkpoint.put_number("steps", static_cast<std::uint64_t>(steps));
     checkpoint.save(path);
 }
 
-void load_checkpoint(Trainer& trainer, const std::string& path) {
+void load_checkpoint(Trainer& trainer, Way& way, const std::string& path) {
     auto checkpoint = io::Checkpoint::load(path);
     check(checkpoint.text("config") == description(trainer), path, ": made with another network or data set");
     trainer.load(checkpoint);
+    if (checkpoint.has("way")) way = {checkpoint.get<float>("way", checkpoint.shape("way"))};
     checkpoint.finish();
 }
 
 constexpr Index columns = 14;
 
-// Trains to the last step, or until a stop request, which leaves a checkpoint behind. Returns pictures of the same
-// latents on the way: after 1/32, 1/16, 1/8, 1/4 and 1/2 of the steps.
-std::vector<Tensor<float>> train(Trainer& trainer, const Options& o, const Images& images, Index steps) {
+// Trains to the last step, or until a stop request, which leaves a checkpoint behind. Adds to `way` after 1/32, 1/16,
+// 1/8, 1/4 and 1/2 of the steps.
+void train(Trainer& trainer, Way& way, const Options& o, const Images& images, Index steps) {
     const data::Batches batches(images.size(), o.batch, o.seed);
     io::Progress progress("training");
     const Index report = std::max<Index>(1, steps / 10);
-    std::vector<Tensor<float>> way;
     gan::Losses sums;
     Index count = 0;
     while (trainer.steps() < steps) {
         if (stop_requested()) {
-            save_checkpoint(trainer, steps, o.checkpoint);
+            save_checkpoint(trainer, way, steps, o.checkpoint);
             fail(ErrorCode::stopped, "stopped after step ", trainer.steps(), "; continue with --resume");
         }
         const gan::Losses losses = train_step(trainer, images, batches);
@@ -171,9 +175,9 @@ std::vector<Tensor<float>> train(Trainer& trainer, const Options& o, const Image
             sums = {};
             count = 0;
         }
-        if (o.save_every > 0 && done % o.save_every == 0 && done < steps) save_checkpoint(trainer, steps, o.checkpoint);
+        if (o.save_every > 0 && done % o.save_every == 0 && done < steps)
+            save_checkpoint(trainer, way, steps, o.checkpoint);
     }
-    return way;
 }
 
 // Walks from latent to latent, a row from each to the next one.
@@ -187,7 +191,7 @@ Tensor<float> walks(const gan::Generator<float>& generator, Index rows, std::uin
     return generator(Var<float>(joined(lines))).value();
 }
 
-void draw(const Options& o, const gan::Generator<float>& generator, const std::vector<Tensor<float>>& way) {
+void draw(const Options& o, const gan::Generator<float>& generator, const Way& way) {
     std::vector<Tensor<float>> parts;
     if (!way.empty()) parts.push_back(joined(way));
     parts.push_back(generator.sample(5 * columns, o.seed));
@@ -207,12 +211,13 @@ void run_program(Options o) {
     if (steps == 0 && o.resume) steps = static_cast<Index>(io::Checkpoint::load(o.checkpoint).number("steps"));
     if (steps == 0) steps = steps_that_fit(o, images, batches);
     Trainer trainer = make_trainer(o, images);
-    if (o.resume) load_checkpoint(trainer, o.checkpoint);
+    Way way;
+    if (o.resume) load_checkpoint(trainer, way, o.checkpoint);
     std::printf("%lld pictures; generator of %lld, discriminator of %lld parameters; steps %lld to %lld\n",
                 static_cast<long long>(images.size()), static_cast<long long>(nn::count(trainer.generator())),
                 static_cast<long long>(nn::count(trainer.discriminator())), static_cast<long long>(trainer.steps()),
                 static_cast<long long>(steps));
-    const std::vector<Tensor<float>> way = train(trainer, o, images, steps);
+    train(trainer, way, o, images, steps);
     gan::save_generator(o.model, trainer.average());
     std::filesystem::remove(o.checkpoint);
     std::printf("wrote %s\n", o.model.c_str());
