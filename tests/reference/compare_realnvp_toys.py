@@ -1,4 +1,4 @@
-"""RealNVP on two toys: genmod's train_flow beside the same model in PyTorch, for the same number of steps.
+"""RealNVP on toys: genmod's train_flow beside the same model in PyTorch, for the same number of steps.
 
 Needs torch; run: python tests/reference/compare_realnvp_toys.py path/to/train_flow [steps [seeds]]
 
@@ -34,6 +34,12 @@ def eight_gaussians(count):
     return 3 * torch.stack([torch.cos(angle), torch.sin(angle)], 1) + 0.2 * torch.randn(count, 2)
 
 
+def checkerboard(count):
+    column = torch.randint(4, (count,))
+    row = 2 * torch.randint(2, (count,)) + column % 2
+    return 2 * (torch.stack([column, row], 1) + torch.rand(count, 2)) - 4
+
+
 def in_torch(toy, steps, seed):
     torch.manual_seed(seed)
     training = Training(RealNvp(hidden=64), RATE, decay=0.99)
@@ -60,7 +66,7 @@ def main():
     steps = int(sys.argv[2]) if len(sys.argv) > 2 else 2000
     seeds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
     torch.set_num_threads(1)
-    for name, toy in {"moons": moons, "eight_gaussians": eight_gaussians}.items():
+    for name, toy in {"moons": moons, "checkerboard": checkerboard, "eight_gaussians": eight_gaussians}.items():
         found = {"genmod": [], "torch": []}
         for seed in range(seeds):
             found["genmod"].append(in_genmod(program, name, steps, seed))
