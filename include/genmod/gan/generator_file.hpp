@@ -1,6 +1,7 @@
 // A DCGAN's generator in one safetensors file: weights by key, the configuration as JSON in the metadata.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -38,12 +39,26 @@ inline DcganConfig read_dcgan_config(const io::Config& json) {
     config.channels = bounded("channels");
     config.latent = bounded("latent");
     config.width = bounded("width");
-    Index deepest = config.width;  // channels of the coarsest stage
-    for (Index side = config.coarse; side < config.size && deepest <= (1 << 20); side *= 2) deepest *= 2;
-    if (deepest > (Index{1} << 20) || config.latent * config.coarse * config.coarse > (Index{1} << 28) / deepest)
-        fail(ErrorCode::bad_file, json.name(), ": sizes of a DCGAN that are out of range");
     return config;
 }
+
+namespace detail {
+
+// How many weights the convolutions of a generator have, as sizes from outside may be too large for an Index.
+inline double generator_weights(const DcganConfig& config) {
+    const Index last = stages(config);
+    double in = static_cast<double>(config.latent), sum = 0;
+    for (Index k = last; k >= 0; --k) {
+        const double out = k == 0 ? static_cast<double>(config.channels)
+                                  : std::ldexp(static_cast<double>(config.width), static_cast<int>(k - 1));
+        const double side = k == last ? static_cast<double>(config.coarse) : 4.0;
+        sum += in * out * side * side;
+        in = out;
+    }
+    return sum;
+}
+
+}  // namespace detail
 
 // Writes the generator, its weights as bfloat16. Throws Error(io); then an old file is still there.
 template <class T>
@@ -64,6 +79,8 @@ Generator<T> load_generator(const io::Safetensors& file) {
     const DcganConfig config = read_dcgan_config(io::Config(io::parse_json(text->second, file.name()), file.name()));
     Rng rng(0);
     try {
+        check(detail::generator_weights(config) <= static_cast<double>(file.numbers()),
+              "a DCGAN of more weights than the ", file.numbers(), " numbers of the file");
         Generator<T> model(config, rng);
         nn::load(model, file);
         return model;

@@ -52,6 +52,13 @@ public:
     const std::vector<SafetensorsEntry>& entries() const { return header_.entries; }
     const Metadata& metadata() const { return header_.metadata; }
 
+    // How many numbers all tensors hold: a model whose configuration asks for more is not in this file.
+    Index numbers() const {
+        Index sum = 0;
+        for (const SafetensorsEntry& entry : entries()) sum += entry.shape.size();
+        return sum;
+    }
+
     std::vector<std::string> names() const {
         std::vector<std::string> result;
         for (const SafetensorsEntry& entry : entries()) result.push_back(entry.name);

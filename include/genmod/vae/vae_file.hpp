@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -67,6 +68,19 @@ inline bool sizes_in_range(const std::vector<Index>& sample, const VaeConfig& co
     return size <= (Index{1} << 28) / widest;
 }
 
+// No more weights than a VAE has, of sizes in range: those between neighbouring hidden layers, and those around them.
+inline double least_weights(const VaeConfig& config) {
+    const bool full = config.architecture == Architecture::fully_connected;
+    double sum = 0, in = full ? static_cast<double>(config.sample.size()) : 1;
+    double places = full ? 1 : static_cast<double>(config.sample.size() / config.sample.dim(-1));
+    for (const Index width : config.widths) {
+        sum += in * static_cast<double>(width);
+        in = static_cast<double>(width);
+        places /= 4;
+    }
+    return sum + in * static_cast<double>(config.latent) * std::max(1.0, places);
+}
+
 }  // namespace detail
 
 // Throws Error(bad_file) when a key is missing, unknown, of another kind or out of range.
@@ -109,6 +123,8 @@ Vae<T> load_vae(const io::Safetensors& file) {
     const VaeConfig config = read_vae_config(io::Config(io::parse_json(text->second, file.name()), file.name()));
     Rng rng(0);
     try {
+        check(detail::least_weights(config) <= static_cast<double>(file.numbers()), "a VAE of more weights than the ",
+              file.numbers(), " numbers of the file");
         Vae<T> model(config, rng);
         nn::load(model, file);
         return model;
