@@ -103,7 +103,7 @@ void multiply_tile(const TileSource<T>& from, const TileTarget<T>& to) {
     }
     const T* a[groups];
 #pragma GCC unroll 16
-    for (int g = 0; g < groups; ++g) a[g] = from.a + 3 * g * from.a_row;
+    for (int g = 0; g < groups; ++g) a[g] = from.depth > 0 ? from.a + 3 * g * from.a_row : nullptr;
     const T* b = from.b;
     const Index a_row = from.a_row, a_k = from.a_k, b_k = from.b_k;
     for (Index k = from.depth; k > 0; --k) {
