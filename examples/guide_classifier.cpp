@@ -58,10 +58,9 @@ Tensor<float> draw_guided(const TrainedModel& model, const diffusion::Schedule& 
     const Index size = model.config.size();
     // eps from the clipped x0: the steps drift otherwise where guidance drives x0 out of range.
     const diffusion::Ddim ddim{.eta = 1, .use_clipped_model_output = true};
-    return diffusion::sample(diffusion::classifier_guided(predict, guide, labels, scale), ddim,
-                             diffusion::ddim_levels(schedule, 40),
-                             {.shape = {static_cast<Index>(labels.size()), size, size, 1}, .seed = 5},
-                             io::Progress("sampling"));
+    return diffusion::sample(
+        diffusion::classifier_guided(predict, guide, labels, scale), ddim, diffusion::ddim_levels(schedule, 40),
+        {.shape = {static_cast<Index>(labels.size()), size, size, 1}, .seed = 5}, io::Progress("sampling"));
 }
 
 void run_program(Index steps, double scale, const std::string& output) {
