@@ -10,10 +10,9 @@
 #include "genmod/autograd/var.hpp"
 #include "genmod/core/context.hpp"
 #include "genmod/core/error.hpp"
-#include "genmod/core/parallel.hpp"
-#include "genmod/core/rng.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/flows/transform.hpp"
+#include "genmod/nn/latent.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/ops/arithmetic.hpp"
 #include "genmod/ops/elementary.hpp"
@@ -28,22 +27,6 @@ Var<T> standard_normal_log_prob(const Var<T>& z) {
     const Var<T> flat = ops::flatten(z);
     const double constant = -0.5 * std::log(2 * std::numbers::pi) * static_cast<double>(flat.dim(1));
     return ops::add_scalar(ops::scale(ops::sum(ops::square(flat), {1}), -0.5), constant);
-}
-
-// Normals of deviation `temperature`, of shape [n, ...]: sample k draws from seed + k, and so is the same in any batch.
-template <class T>
-Tensor<T> latent_normals(const Shape& shape, std::uint64_t seed, double temperature = 1) {
-    Tensor<T> z(shape);
-    const Index size = shape.product(1, shape.rank());
-    const Index grain = 1 + 4096 / (1 + size);
-    parallel_ranges(shape.dim(0), grain, [&](Index first, Index last) {
-        for (Index k = first; k < last; ++k) {
-            T* own = z.data() + k * size;
-            fill_normal({.seed = seed + static_cast<std::uint64_t>(k), .purpose = Purpose::latent}, own, size);
-            for (Index i = 0; i < size; ++i) own[i] *= static_cast<T>(temperature);
-        }
-    });
-    return z;
 }
 
 // `F` is any Transform; `latent` is the shape of one sample after it (without the batch axis).
@@ -69,8 +52,9 @@ struct Flow : nn::Module {
     Tensor<T> sample(Index n, std::uint64_t seed, double temperature = 1, const Var<T>& context = {}) const {
         check(n >= 1 && temperature >= 0, "flow: ", n, " samples of temperature ", temperature);
         const NoGrad off;
-        const Var<T> z(latent_normals<T>(latent.inserted(0, n), seed, temperature));
-        return detail::inverse<T>(transform, z, context).y.value();
+        Tensor<T> z = nn::sample_normals<T>(latent.inserted(0, n), seed);
+        for (T& number : z) number *= static_cast<T>(temperature);
+        return detail::inverse<T>(transform, Var<T>(std::move(z)), context).y.value();
     }
 
     // Starts what depends on data from a batch x [n, ...], once, before training.
