@@ -187,7 +187,7 @@ void train(flows::Trainer<float, Model>& trainer, const FlowConfig& config, cons
     io::Progress progress("training");
     std::FILE* log = o.log.empty() ? nullptr : std::fopen(o.log.c_str(), "a");
     const auto start = std::chrono::steady_clock::now();
-    const Index report = std::max<Index>(1, steps / 5);
+    const Index window = std::max<Index>(1, steps / 50);
     double sum = 0;
     Index count = 0;
     while (trainer.steps() < steps) {
@@ -199,10 +199,11 @@ void train(flows::Trainer<float, Model>& trainer, const FlowConfig& config, cons
         ++count;
         const Index done = trainer.steps();
         progress(done, steps);
-        if (done % report == 0 || done == steps) {
+        if (done % window == 0 || done == steps) {
             const double mean = sum / static_cast<double>(count);
-            std::printf("step %lld of %lld: -log p %.3f nats (mean of %lld)\n", static_cast<long long>(done),
-                        static_cast<long long>(steps), mean, static_cast<long long>(count));
+            if (done % (10 * window) == 0 || done == steps)
+                std::printf("step %lld of %lld: -log p %.3f nats (mean of %lld)\n", static_cast<long long>(done),
+                            static_cast<long long>(steps), mean, static_cast<long long>(count));
             std::fflush(stdout);
             if (log != nullptr)
                 std::fprintf(log, "%lld,%.6g,%.3f\n", static_cast<long long>(done), mean, seconds_since(start));

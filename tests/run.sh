@@ -3,8 +3,8 @@
 #
 #   sh tests/run.sh          g++, this machine's instruction set
 #   sh tests/run.sh --all    also clang++ with warnings as errors, under the address and undefined behaviour sanitizers,
-#                            every header alone, equal bits between compilers and instruction sets, layout, and a minute
-#                            of fuzzing where libFuzzer is there
+#                            every header alone, equal bits between compilers and instruction sets, layout, and twenty
+#                            seconds of fuzzing where libFuzzer is there
 #
 # GENMOD_JOBS sets the number of parallel jobs. The last line reads "N passed, N failed".
 set -u
@@ -89,7 +89,7 @@ if [ -n "$all" ]; then
     check "same bits in every build" sh tests/house/determinism.sh "$jobs"
     check "layout of the code" sh tests/house/format.sh
     if package_is_here $packages_sanitize; then
-        check "a minute of fuzzing" sh tests/house/fuzz.sh "$jobs"
+        check "twenty seconds of fuzzing" sh tests/house/fuzz.sh "$jobs"
     else
         echo "== this clang++ has no libFuzzer (libclang-rt-dev): the saved inputs were replayed, no new ones are tried"
     fi

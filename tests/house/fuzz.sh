@@ -1,5 +1,5 @@
 #!/bin/sh
-# fuzz.sh [JOBS]: builds tests/fuzz with libFuzzer and lets the programs share GENMOD_FUZZ_SECONDS (60) from their saved
+# fuzz.sh [JOBS]: builds tests/fuzz with libFuzzer and lets the programs share GENMOD_FUZZ_SECONDS (20) from their saved
 # inputs on. What fails is left as build/fuzz/found-<name>-*: keep it in tests/fuzz/corpus/<name>.
 cd "$(dirname "$0")/../.." || exit 1
 if ! ls tests/fuzz/*_fuzz.cpp >/dev/null 2>&1; then
@@ -9,7 +9,7 @@ fi
 cmake --preset fuzz && cmake --build --preset fuzz -j "${1:-2}" || exit 1
 
 programs=$(ls tests/fuzz/*_fuzz.cpp | wc -l)
-seconds=$((${GENMOD_FUZZ_SECONDS:-60} / programs + 1))
+seconds=$((${GENMOD_FUZZ_SECONDS:-20} / programs + 1))
 result=0
 for file in tests/fuzz/*_fuzz.cpp; do
     program=$(basename "$file" .cpp)
