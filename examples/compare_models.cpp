@@ -19,6 +19,7 @@
 #include "examples/support/heat.hpp"
 #include "examples/support/judge.hpp"
 #include "examples/support/run.hpp"
+#include "examples/support/table.hpp"
 #include "genmod/data/batches.hpp"
 #include "genmod/data/toy.hpp"
 #include "genmod/io/png.hpp"
@@ -91,26 +92,6 @@ Trained train(const Contender& contender, const Batch& batch, double seconds, In
     return result;
 }
 
-// Lines of Markdown.
-class Table {
-public:
-    explicit Table(const std::vector<std::string>& titles) {
-        add(titles);
-        lines_ += "|";
-        for (std::size_t k = 0; k < titles.size(); ++k) lines_ += "---|";
-        lines_ += "\n";
-    }
-    void add(const std::vector<std::string>& cells) {
-        lines_ += "|";
-        for (const std::string& cell : cells) lines_ += " " + cell + " |";
-        lines_ += "\n";
-    }
-    const std::string& text() const { return lines_; }
-
-private:
-    std::string lines_;
-};
-
 // The root mean square of the difference.
 double rms_difference(const Tensor<float>& a, const Tensor<float>& b) {
     double squares = 0;
@@ -165,7 +146,7 @@ std::string spread(const std::vector<double>& values, const char* format) {
            text(format, found.standard_error * std::sqrt(static_cast<double>(values.size())));
 }
 
-std::string compare_points(const Options& o) {
+Table compare_points(const Options& o) {
     Table table({"points", "parameters", "training steps", "seconds for 4000", "sliced Wasserstein", "MMD",
                  "-log p (nats)", "inversion"});
     const Batch batch = [&o](Index step) {
@@ -187,7 +168,7 @@ std::string compare_points(const Options& o) {
                    spread(score.nats, "%.3f") + (score.nats.empty() ? "" : " (" + score.kind + ")"), score.inverse});
     }
     io::write_png(o.output + "_points.png", beside(maps));
-    return table.text();
+    return table;
 }
 
 // --- pictures -------------------------------------------------------------------------------------------------------
@@ -268,7 +249,7 @@ std::vector<std::string> picture_row(const Trained& trained, const PictureTest& 
     return row;
 }
 
-std::string compare_pictures(const Options& o) {
+Table compare_pictures(const Options& o) {
     const Images images = load_images(o.data), held_out = load_images(o.data, "t10k");
     check(images.pixels.dim(1) == 28 && images.pixels.dim(2) == 28 && images.pixels.dim(3) == 1,
           "compare_models: expected grey pictures of 28 x 28, found ", images.pixels.shape());
@@ -303,21 +284,23 @@ std::string compare_pictures(const Options& o) {
     for (float& number : sheet)
         if (!is_finite(number)) number = 0;  // shown as grey
     io::write_png(o.output + ".png", sheet, 12);
-    return table.text();
+    return table;
 }
 
 void run_program(const Options& o) {
     const auto start = Clock::now();
-    const std::string points = compare_points(o), pictures = compare_pictures(o);
-    const std::string all = points + "\n" + pictures;
+    const Table points = compare_points(o), pictures = compare_pictures(o);
+    const std::string all = points.markdown() + "\n" + pictures.markdown();
     std::ofstream file(o.output + ".md");
     file << all;
     file.close();
     if (!file) fail(ErrorCode::io, o.output, ".md: cannot be written");
+    io::write_png(o.output + "_table.png", below({points.picture(), pictures.picture()}));
     std::printf(
-        "%s\nwrote %s.md, %s.png (two rows each of VAE, flow, GAN, diffusion: samples, and the way between two "
+        "%s\nwrote %s.md and %s_table.png (the tables), %s.png (two rows each of VAE, flow, GAN, diffusion: samples, "
+        "and the way between two "
         "latents) and %s_points.png (data, and the four); %.0f s in all\n",
-        all.c_str(), o.output.c_str(), o.output.c_str(), o.output.c_str(), seconds_since(start));
+        all.c_str(), o.output.c_str(), o.output.c_str(), o.output.c_str(), o.output.c_str(), seconds_since(start));
 }
 
 }  // namespace

@@ -64,8 +64,7 @@ Tensor<float> draw_guided(const TrainedModel& model, const diffusion::Schedule& 
 }
 
 void run_program(Index steps, double scale, const std::string& output) {
-    const auto bytes = embedded_weights();
-    const TrainedModel model = load_model(io::Safetensors(io::Bytes(bytes.begin(), bytes.end()), "the built-in model"));
+    const TrainedModel model = load_model(embedded_weights(Weights::diffusion));
     const diffusion::Schedule schedule(model.config.schedule);
     const Images images = load_images(fashion_mnist);
     const Classifier classifier = train_classifier(images, schedule, steps);

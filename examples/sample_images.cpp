@@ -88,9 +88,7 @@ void add_control_options(CLI::App& app, Options& o) {
 }
 
 io::Safetensors open_model(const std::string& path) {
-    if (!path.empty()) return io::Safetensors(path);
-    const auto bytes = embedded_weights();
-    return io::Safetensors(io::Bytes(bytes.begin(), bytes.end()), "the built-in model");
+    return path.empty() ? embedded_weights(Weights::diffusion) : io::Safetensors(path);
 }
 
 bool same_name(std::string_view a, std::string_view b) {

@@ -130,10 +130,8 @@ void methods_table(const Options& o, const TrainedModel& model, const Judge& jud
 }
 
 void run_program(const Options& o) {
-    const auto bytes = embedded_weights();
     const TrainedModel model =
-        load_model(o.model.empty() ? io::Safetensors(io::Bytes(bytes.begin(), bytes.end()), "the built-in model")
-                                   : io::Safetensors(o.model));
+        load_model(o.model.empty() ? embedded_weights(Weights::diffusion) : io::Safetensors(o.model));
     const Images train_images = load_images(o.data), test_images = load_images(o.data, "t10k");
     const Judge judge = train_judge(train_images, o.epochs, 17);
     const Verdicts test = judge_all(judge, all_pictures(test_images, test_images.size()));

@@ -291,6 +291,8 @@ Tensor<float> draw_pictures(const Model& model, const Options& o) {
 // Fills in what depends on the data.
 FlowConfig configure(Options& o, const Source& source) {
     const bool points = source.toy != nullptr;
+    check(o.temperature >= 0 && o.temperature < 1e6, "train_flow: --temperature ", o.temperature,
+          " is not a number >= 0");
     if (o.model.empty()) o.model = points ? "spline" : "glow";
     if (o.batch == 0) o.batch = points ? 256 : 64;
     if (o.lr == 0) o.lr = points ? 2e-3 : 1e-3;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "examples/support/data.hpp"
+#include "examples/support/embedded_weights.hpp"
 #include "examples/support/run.hpp"
 #include "examples/support/sheet.hpp"
 #include "genmod/data/batches.hpp"
@@ -234,17 +235,17 @@ Tensor<float> traversals(const vae::Vae<float>& model, const Tensor<float>& x, I
 }
 
 // Reconstructions below their originals, samples, ways between pictures, and single numbers of the latent.
-void draw(const Options& o, const vae::Vae<float>& model, const Images& test) {
+void draw(const Options& o, const std::string& output, const vae::Vae<float>& model, const Images& test) {
     check(test.size() >= 2 * columns, "train_vae: needs at least ", 2 * columns, " pictures");
     const Tensor<float> x = pictures(o, test, first_numbers(2 * columns), 0);
     const Tensor<float> own = x.slice(0, columns);
-    io::write_png(o.output, sheet({own, model.reconstruct(own), model.sample(4 * columns, o.seed),
-                                   between(model, x.slice(columns, columns + 4)), traversals(model, x, 3)},
-                                  columns));
+    io::write_png(output, sheet({own, model.reconstruct(own), model.sample(4 * columns, o.seed),
+                                 between(model, x.slice(columns, columns + 4)), traversals(model, x, 3)},
+                                columns));
     std::printf(
         "wrote %s: test pictures, the same from their latents, samples, ways between four pictures, and the widest "
         "numbers of a latent from -2.5 to 2.5\n",
-        o.output.c_str());
+        output.c_str());
 }
 
 // log p of test pictures by importance sampling, where the model says one: of black and white pictures, and of grey
@@ -279,10 +280,14 @@ void run_program(Options o) {
     if (o.checkpoint.empty()) o.checkpoint = o.model + ".checkpoint";
     const Images images = load_images(o.data), test = load_images(o.data, "t10k");
     check(images.size() > 0, "train_vae: ", o.data, " holds no pictures");
+    if (o.load.empty() && !o.resume && o.data == fashion_mnist) {
+        std::printf("What training for longer leads to, 2500 steps: ");
+        draw(o, shipped_name(o.output), vae::load_vae<float>(embedded_weights(Weights::vae)), test);
+    }
     const vae::Vae<float> model = o.load.empty() ? trained(o, images) : vae::load_vae<float>(io::Safetensors(o.load));
     check(model.config.sample == images.pixels.shape().without(0), "train_vae: the model is one of samples ",
           model.config.sample, ", the pictures are ", images.pixels.shape().without(0));
-    draw(o, model, test);
+    draw(o, o.output, model, test);
     evaluate(o, model, test);
 }
 

@@ -1,11 +1,22 @@
-// The file examples/weights/fashion_mnist.safetensors as part of the program.
+// The files of examples/weights as parts of the programs.
 #pragma once
 
-#include <cstdint>
-#include <span>
+#include <filesystem>
+#include <string>
+
+#include "genmod/io/safetensors.hpp"
 
 namespace examples {
 
-std::span<const std::uint8_t> embedded_weights();
+enum class Weights { diffusion, vae, gan };
+
+// Throws Error(bad_file) when the file was damaged as the program was built.
+genmod::io::Safetensors embedded_weights(Weights which);
+
+// The picture that a training program draws with them before it trains: gan.png -> gan_shipped.png.
+inline std::string shipped_name(const std::string& output) {
+    const std::filesystem::path path(output);
+    return (path.parent_path() / path.stem()).string() + "_shipped" + path.extension().string();
+}
 
 }  // namespace examples

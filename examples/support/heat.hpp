@@ -88,16 +88,23 @@ inline Tensor<float> beside(const std::vector<Tensor<float>>& pictures, Index ga
     return result;
 }
 
-// Pictures of one width below one another.
+// Pictures below one another, the narrower ones with white on their right.
 inline Tensor<float> below(const std::vector<Tensor<float>>& pictures, Index gap = 6) {
     genmod::check(!pictures.empty(), "below: no pictures");
-    const Index w = pictures[0].dim(2), c = pictures[0].dim(3);
-    Index height = -gap;
-    for (const Tensor<float>& picture : pictures) height += picture.dim(1) + gap;
-    Tensor<float> result = Tensor<float>::full({1, height, w, c}, 1.0f);
-    float* to = result.data();
-    for (const Tensor<float>& picture : pictures)
-        to = std::copy(picture.begin(), picture.end(), to) + (&picture == &pictures.back() ? 0 : gap * w * c);
+    const Index c = pictures[0].dim(3);
+    Index width = 0, height = -gap;
+    for (const Tensor<float>& picture : pictures) {
+        width = std::max(width, picture.dim(2));
+        height += picture.dim(1) + gap;
+    }
+    Tensor<float> result = Tensor<float>::full({1, height, width, c}, 1.0f);
+    Index top = 0;
+    for (const Tensor<float>& picture : pictures) {
+        const Index w = picture.dim(2);
+        for (Index y = 0; y < picture.dim(1); ++y)
+            std::copy_n(picture.data() + y * w * c, w * c, result.data() + (top + y) * width * c);
+        top += picture.dim(1) + gap;
+    }
     return result;
 }
 
