@@ -202,7 +202,7 @@ void run_program(Options o) {
     if (o.resume) load_checkpoint(trainer, config, o.checkpoint);
     std::printf("%lld pictures of %lld classes; U-Net of %lld parameters; steps %lld to %lld\n",
                 static_cast<long long>(images.size()), static_cast<long long>(config.null_class()),
-                static_cast<long long>(nn::count(trainer.network())), static_cast<long long>(trainer.steps()),
+                static_cast<long long>(nn::count(trainer.model())), static_cast<long long>(trainer.steps()),
                 static_cast<long long>(steps));
     train(trainer, o, config, images, steps);
     save_model(o.output, config, trainer.average());

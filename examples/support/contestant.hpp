@@ -205,7 +205,7 @@ public:
                     .lr_factor = budget.lr_factor(),
                     .ema = {.decay = budget.decay()}}) {}
 
-    Index parameters() const override { return genmod::nn::count(trainer_.network()); }
+    Index parameters() const override { return genmod::nn::count(trainer_.model()); }
     void step(const Tensor<float>& x) override { trainer_.step(x); }
 
     Tensor<float> sample(Index n, std::uint64_t seed) const override {

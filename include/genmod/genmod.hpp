@@ -83,6 +83,7 @@
 #include "genmod/optim/ema.hpp"
 #include "genmod/optim/lr_schedule.hpp"
 #include "genmod/optim/sgd.hpp"
+#include "genmod/optim/trainer.hpp"
 
 #include "genmod/diffusion/beta_quantile.hpp"
 #include "genmod/diffusion/bound.hpp"

@@ -149,7 +149,7 @@ void train_and_sample() {
         const double loss = trainer.step(rng.uniforms<float>({6, 28, 28, 1}, -1, 1), {0, 1, 2, 0, 1, 2});
         training.add(&loss, 1);
     }
-    nn::for_each_leaf(trainer.network(), [&](const std::string&, const auto& leaf) { training.add(leaf.value()); });
+    nn::for_each_leaf(trainer.model(), [&](const std::string&, const auto& leaf) { training.add(leaf.value()); });
     training.print("5 training steps");
 
     const auto ask = [&](const Tensor<float>& x, const Tensor<float>& t, const std::vector<Index>& labels) {

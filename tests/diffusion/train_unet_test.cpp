@@ -47,7 +47,7 @@ std::vector<float> numbers(const UnetTrainer& trainer) {
     const auto take = [&](const std::string&, const Var<float>& leaf) {
         all.insert(all.end(), leaf.value().begin(), leaf.value().end());
     };
-    nn::for_each_leaf(trainer.network(), take);
+    nn::for_each_leaf(trainer.model(), take);
     nn::for_each_leaf(trainer.average(), take);
     return all;
 }

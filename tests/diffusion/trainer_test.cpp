@@ -56,7 +56,7 @@ TEST_CASE("a batch cut into parts gives the same gradients, up to rounding") {
         const double a = whole.step(ring(16, k)), b = parts.step(ring(16, k));
         REQUIRE(a == Approx(b).epsilon(1e-5));
     }
-    REQUIRE(distance(whole.network(), parts.network()) < 1e-3);
+    REQUIRE(distance(whole.model(), parts.model()) < 1e-3);
 }
 
 TEST_CASE("a step that goes astray names itself and leaves nothing behind") {
@@ -75,7 +75,7 @@ TEST_CASE("a step that goes astray names itself and leaves nothing behind") {
     REQUIRE(trainer.steps() == 1);
     trainer.step(ring(8, 1));
     calm.step(ring(8, 1));
-    REQUIRE(distance(trainer.network(), calm.network()) == 0);
+    REQUIRE(distance(trainer.model(), calm.model()) == 0);
 }
 
 TEST_CASE("training does not depend on threads") {
@@ -86,5 +86,5 @@ TEST_CASE("training does not depend on threads") {
         return trainer;
     };
     const auto one = train(1);
-    for (const int threads : {2, 3, 7}) REQUIRE(distance(one.network(), train(threads).network()) == 0);
+    for (const int threads : {2, 3, 7}) REQUIRE(distance(one.model(), train(threads).model()) == 0);
 }

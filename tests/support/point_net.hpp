@@ -103,9 +103,9 @@ void require_resumes(const std::string& path, Make make) {
     after.load(loaded);
     REQUIRE(after.steps() == 5);
     for (std::uint64_t k = 5; k < 12; ++k) after.step(ring(16, k));
-    REQUIRE(distance(whole.network(), after.network()) == 0);
+    REQUIRE(distance(whole.model(), after.model()) == 0);
     REQUIRE(distance(whole.average(), after.average()) == 0);
-    REQUIRE(distance(whole.network(), before.network()) > 0);
+    REQUIRE(distance(whole.model(), before.model()) > 0);
 }
 
 }  // namespace genmod::test

@@ -6,19 +6,15 @@
 
 #include "genmod/autograd/grad.hpp"
 #include "genmod/autograd/var.hpp"
-#include "genmod/core/context.hpp"
 #include "genmod/core/error.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
-#include "genmod/io/checkpoint.hpp"
-#include "genmod/nn/module.hpp"
-#include "genmod/nn/state.hpp"
 #include "genmod/ops/arithmetic.hpp"
 #include "genmod/ops/reduce.hpp"
 #include "genmod/optim/adam.hpp"
-#include "genmod/optim/clip_grad.hpp"
 #include "genmod/optim/ema.hpp"
 #include "genmod/optim/lr_schedule.hpp"
+#include "genmod/optim/trainer.hpp"
 
 namespace genmod::flows {
 
@@ -33,77 +29,30 @@ struct TrainerOptions {
 // Trains whatever has a log_prob(x: Var [n, ...]) -> Var [n]. All randomness is keyed by (seed, step, sample), so that
 // a run that was saved and loaded ends with the same bytes as one that was not interrupted.
 template <class T, class Model>
-class Trainer {
+class Trainer : public optim::Trainer<T, Model> {
 public:
     // Throws Error when options do not fit.
-    Trainer(Model model, const TrainerOptions& options)
-        : options_(options), model_(std::move(model)), adam_(model_, options.adam), ema_(model_, options.ema) {}
+    Trainer(Model model, const TrainerOptions& options) : optim::Trainer<T, Model>(std::move(model), options) {}
 
     // Starts what depends on data, before the first step.
-    void initialize(const Tensor<T>& x) {
-        model_.initialize(x);
-        ema_ = optim::Ema<Model>(model_, options_.ema);
-    }
+    void initialize(const Tensor<T>& x) { this->initialize_model(x); }
 
     // One update from a batch x [n, ...]. Returns the mean of -log p in nats. Throws Error(non_finite), with the step,
     // when the loss or a gradient is not finite; the weights are unchanged then.
     double step(const Tensor<T>& x) {
-        Training scope(options_.seed, static_cast<std::uint64_t>(steps_));
-        double nats = 0;
-        try {
-            const Var<T> loss = ops::negate(ops::mean(model_.log_prob(Var<T>(x))));
-            nats = static_cast<double>(loss.item());
-            if (!is_finite(nats)) fail(ErrorCode::non_finite, "the loss is not finite");
-            const auto numbers = static_cast<double>(x.size() / x.dim(0));
-            backward(ops::scale(loss, 1 / numbers));
-            optim::clip_grad_norm(model_, options_.max_grad_norm);
-        } catch (const Error& error) {
-            nn::zero_grad(model_);
-            if (error.code() != ErrorCode::non_finite) throw;
-            fail(ErrorCode::non_finite, "training: step ", steps_, ": ", error.what());
-        }
-        adam_.options.lr = options_.adam.lr * options_.lr_factor(steps_);
-        adam_.step();
-        scope.commit();
-        ema_.update(model_);
-        ++steps_;
-        return nats;
+        return this->update([&](std::uint64_t step) {
+            try {
+                const Var<T> loss = ops::negate(ops::mean(this->model().log_prob(Var<T>(x))));
+                const auto nats = static_cast<double>(loss.item());
+                if (!is_finite(nats)) fail(ErrorCode::non_finite, "the loss is not finite");
+                backward(ops::scale(loss, static_cast<double>(x.dim(0)) / static_cast<double>(x.size())));
+                return nats;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::non_finite) throw;
+                fail(ErrorCode::non_finite, "training: step ", step, ": ", error.what());
+            }
+        });
     }
-
-    // Updates so far.
-    Index steps() const { return steps_; }
-
-    const Model& model() const { return model_; }
-
-    // The model with averaged weights.
-    const Model& average() const { return ema_.model(); }
-
-    // Puts weights, average, optimiser and step into a checkpoint.
-    void save(io::Checkpoint& checkpoint) const {
-        checkpoint.put_number("trainer.step", static_cast<std::uint64_t>(steps_));
-        checkpoint.put_number("trainer.seed", options_.seed);
-        nn::put_state(model_, checkpoint, "model.");
-        nn::put_state(ema_, checkpoint, "average.");
-        nn::put_state(adam_, checkpoint, "adam.");
-    }
-
-    // Gets them back. Throws Error(bad_file) when the checkpoint is of another model or damaged, Error(argument) when
-    // it was made with another seed.
-    void load(io::Checkpoint& checkpoint) {
-        const std::uint64_t seed = checkpoint.number("trainer.seed");
-        check(seed == options_.seed, "Trainer: the checkpoint was made with seed ", seed, ", not ", options_.seed);
-        nn::get_state(model_, checkpoint, "model.");
-        nn::get_state(ema_, checkpoint, "average.");
-        nn::get_state(adam_, checkpoint, "adam.");
-        steps_ = static_cast<Index>(checkpoint.number("trainer.step"));
-    }
-
-private:
-    TrainerOptions options_;
-    Model model_;
-    optim::Adam<T> adam_;
-    optim::Ema<Model> ema_;
-    Index steps_ = 0;
 };
 
 }  // namespace genmod::flows
