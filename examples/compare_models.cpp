@@ -249,7 +249,8 @@ std::vector<std::string> picture_row(const Trained& trained, const PictureTest& 
     return row;
 }
 
-Table compare_pictures(const Options& o) {
+// The table, and that of the variants.
+std::vector<Table> compare_pictures(const Options& o) {
     const Images images = load_images(o.data), held_out = load_images(o.data, "t10k");
     check(images.pixels.dim(1) == 28 && images.pixels.dim(2) == 28 && images.pixels.dim(3) == 1,
           "compare_models: expected grey pictures of 28 x 28, found ", images.pixels.shape());
@@ -270,11 +271,16 @@ Table compare_pictures(const Options& o) {
     for (const std::string& cell : quality(test, some(held_out, 0, o.count))) real.push_back(cell);
     real.insert(real.end(), {"", ""});
     table.add(real);
+    Table variants({"the same models", "pictures", "Fréchet", "precision", "recall", "judge is sure"});
     std::vector<Tensor<float>> strips;
     for (const Contender& contender : picture_contenders(some(images, 0, 256))) {
         const Trained trained = train(contender, batch, 60 * o.minutes, o.steps, o.seed);
         table.add(picture_row(trained, test, o));
         strips.push_back(strip(*trained.model, test, o.seed));
+        const Variant variant = trained.model->variant(some(held_out, 0, o.count), o.seed + 100000);
+        std::vector<std::string> row{trained.name, variant.name};
+        for (const std::string& cell : quality(test, finite(variant.samples))) row.push_back(cell);
+        variants.add(row);
     }
     Tensor<float> sheet({24 * static_cast<Index>(strips.size()), 28, 28, 1});
     for (std::size_t k = 0; k < strips.size(); ++k) {
@@ -284,18 +290,19 @@ Table compare_pictures(const Options& o) {
     for (float& number : sheet)
         if (!is_finite(number)) number = 0;  // shown as grey
     io::write_png(o.output + ".png", sheet, 12);
-    return table;
+    return {table, variants};
 }
 
 void run_program(const Options& o) {
     const auto start = Clock::now();
-    const Table points = compare_points(o), pictures = compare_pictures(o);
-    const std::string all = points.markdown() + "\n" + pictures.markdown();
+    const Table points = compare_points(o);
+    const std::vector<Table> pictures = compare_pictures(o);
+    const std::string all = points.markdown() + "\n" + pictures[0].markdown() + "\n" + pictures[1].markdown();
     std::ofstream file(o.output + ".md");
     file << all;
     file.close();
     if (!file) fail(ErrorCode::io, o.output, ".md: cannot be written");
-    io::write_png(o.output + "_table.png", below({points.picture(), pictures.picture()}));
+    io::write_png(o.output + "_table.png", below({points.picture(), pictures[0].picture(), pictures[1].picture()}));
     std::printf(
         "%s\nwrote %s.md and %s_table.png (the tables), %s.png (two rows each of VAE, flow, GAN, diffusion: samples, "
         "and the way between two "

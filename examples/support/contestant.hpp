@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "genmod/diffusion/likelihood.hpp"
 #include "genmod/diffusion/sample.hpp"
 #include "genmod/diffusion/sampler/ddim.hpp"
+#include "genmod/diffusion/sampler/ddpm.hpp"
 #include "genmod/diffusion/sampler/dpm_solver_multistep.hpp"
 #include "genmod/diffusion/sigma_levels.hpp"
 #include "genmod/diffusion/trainer.hpp"
@@ -37,6 +39,11 @@ using genmod::Tensor;
 using genmod::Var;
 using genmod::metrics::LogLikelihood;
 
+struct Variant {
+    std::string name;
+    Tensor<float> samples;
+};
+
 // A model in training, and what can be asked of it. Samples are [n, ...].
 struct Contestant {
     virtual ~Contestant() = default;
@@ -50,6 +57,8 @@ struct Contestant {
     // `n` latents that are drawn, and samples from latents.
     virtual Tensor<float> latents(Index n, std::uint64_t seed) const = 0;
     virtual Tensor<float> decode(const Tensor<float>& z) const = 0;
+    // Samples that come about otherwise than by sample(), which show what its samples lack; `x` [n, ...] are new data.
+    virtual Variant variant(const Tensor<float>& x, std::uint64_t seed) const = 0;
 };
 
 // Numbers of a training run that all families share.
@@ -99,6 +108,9 @@ public:
         const genmod::NoGrad off;
         return trainer_.average().expected(trainer_.average().decode(z));
     }
+    Variant variant(const Tensor<float>& x, std::uint64_t) const override {
+        return {"new pictures, encoded and decoded", decode(*encode(x))};
+    }
 
 private:
     static genmod::vae::Vae<float> start(const genmod::vae::VaeConfig& config, const Budget& budget) {
@@ -138,7 +150,11 @@ public:
     }
     std::optional<LogLikelihood> likelihood(const Tensor<float>& x) const override {
         const genmod::NoGrad off;
-        LogLikelihood found{.nats = {}, .dims = x.size() / x.dim(0), .per_unit = per_unit_};
+        using genmod::metrics::LikelihoodKind;
+        LogLikelihood found{.kind = per_unit_ == 1 ? LikelihoodKind::exact : LikelihoodKind::bound,
+                            .nats = {},
+                            .dims = x.size() / x.dim(0),
+                            .per_unit = per_unit_};
         for (Index first = 0; first < x.dim(0); first += 250) {
             const Var<float> part(x.slice(first, first + 250 < x.dim(0) ? first + 250 : x.dim(0)));
             const Tensor<float> nats = trainer_.average().log_prob(part).value();
@@ -156,6 +172,9 @@ public:
     Tensor<float> decode(const Tensor<float>& z) const override {
         const genmod::NoGrad off;
         return trainer_.average().transform.inverse(Var<float>(z)).y.value();
+    }
+    Variant variant(const Tensor<float>& x, std::uint64_t seed) const override {
+        return {"from the whole base, deviation 1", trainer_.average().sample(x.dim(0), seed)};
     }
 
 private:
@@ -181,6 +200,11 @@ public:
     Tensor<float> decode(const Tensor<float>& z) const override {
         const genmod::NoGrad off;
         return trainer_.average()(Var<float>(z)).value();
+    }
+    Variant variant(const Tensor<float>& x, std::uint64_t seed) const override {
+        const genmod::NoGrad off;
+        const Var<float> z(latents(x.dim(0), seed));
+        return {"by the last weights, not their average", trainer_.generator()(z).value()};
     }
 
 private:
@@ -239,6 +263,11 @@ public:
     }
     Tensor<float> decode(const Tensor<float>& z) const override {
         return genmod::diffusion::sample(predict(false), genmod::diffusion::Ddim{}, levels(), {.start = z});
+    }
+    Variant variant(const Tensor<float>& x, std::uint64_t seed) const override {
+        const auto ddpm_levels = genmod::diffusion::ddpm_levels(schedule_, 200);
+        return {"by DDPM, 200 steps", genmod::diffusion::sample(predict(true), genmod::diffusion::Ddpm{}, ddpm_levels,
+                                                                {.shape = x.shape(), .seed = seed})};
     }
 
 private:

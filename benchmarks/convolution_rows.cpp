@@ -1,0 +1,78 @@
+// Rows of convolution and its two gradients.
+#include "benchmarks/families.hpp"
+#include "benchmarks/shapes.hpp"
+#include "genmod/kernels/conv2d.hpp"
+
+using namespace genmod;
+
+namespace benchmarks {
+
+namespace {
+
+struct Operands {
+    kernels::ConvShape shape;
+    Tensor<float> x, weight, y;
+
+    explicit Operands(const Convolution& s)
+        : shape{.n = s.n,
+                .height = s.height,
+                .width = s.width,
+                .in = s.in,
+                .out = s.out,
+                .kernel_h = s.kernel,
+                .kernel_w = s.kernel,
+                .stride = s.stride,
+                .pad_top = s.padding(),
+                .pad_left = s.padding(),
+                .out_height = s.out_height(),
+                .out_width = s.out_width()},
+          x(random({s.n, s.height, s.width, s.in}, 1)),
+          weight(random({s.out, s.kernel, s.kernel, s.in}, 2)),
+          y(random({s.n, s.out_height(), s.out_width(), s.out}, 3)) {}
+};
+
+Work forward(const std::string& sizes) {
+    const Convolution s(sizes);
+    return {.run = [o = Operands(s)]() mutable { kernels::conv2d(o.shape, o.x.data(), o.weight.data(), o.y.data()); },
+            .gflop = s.gflop()};
+}
+
+Work to_input(const std::string& sizes) {
+    const Convolution s(sizes);
+    return {.run =
+                [o = Operands(s)]() mutable {
+                    kernels::conv2d_backward_input(o.shape, o.y.data(), o.weight.data(), o.x.data());
+                },
+            .gflop = s.gflop()};
+}
+
+Work to_weight(const std::string& sizes) {
+    const Convolution s(sizes);
+    return {.run =
+                [o = Operands(s)]() mutable {
+                    kernels::conv2d_backward_weight(o.shape, o.x.data(), o.y.data(), o.weight.data(),
+                                                    Accumulate::write);
+                },
+            .gflop = s.gflop()};
+}
+
+}  // namespace
+
+std::vector<Family> convolution_families() {
+    const std::vector<std::string> trained = {"64x28x28x32_32",  "64x14x14x64_64",    "64x7x7x128_128",
+                                              "64x7x7x256_128",  "64x28x28x1_32",     "64x28x28x32_1",
+                                              "1x64x64x320_320", "64x28x28x32_64_s2", "64x28x28x96_32_k1"};
+    return {
+        {"conv",
+         {"1x64x64x320_320",   "2x64x64x320_320",   "1x32x32x640_640",      "2x32x32x640_640",   "1x16x16x1280_1280",
+          "2x16x16x1280_1280", "1x8x8x1280_1280",   "2x8x8x1280_1280",      "1x64x64x960_320",   "1x64x64x512_512",
+          "1x256x256x256_256", "1x512x512x128_128", "64x28x28x32_32",       "64x14x14x64_64",    "64x7x7x128_128",
+          "64x7x7x256_128",    "16x32x32x64_64",    "16x16x16x128_128",     "64x28x28x1_32",     "64x28x28x32_1",
+          "1x64x64x4_320",     "1x64x64x320_4",     "1x64x64x320_320_k1",   "64x28x28x96_32_k1", "1x64x64x320_320_s2",
+          "64x28x28x32_64_s2", "64x14x14x64_64_s2", "128x28x28x32_64_k4_s2"},
+         forward},
+        {"convinput", trained, to_input},
+        {"convweight", trained, to_weight}};
+}
+
+}  // namespace benchmarks

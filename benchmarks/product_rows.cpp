@@ -1,0 +1,42 @@
+// Rows of the matrix product.
+#include <memory>
+
+#include "benchmarks/families.hpp"
+#include "benchmarks/shapes.hpp"
+#include "genmod/kernels/gemm.hpp"
+
+using namespace genmod;
+
+namespace benchmarks {
+
+namespace {
+
+Work prepare(const std::string& sizes, bool b_transposed) {
+    const Product s(sizes);
+    const Tensor<float> a = random({s.m, s.k}, 1), b = random({s.k, s.n}, 2);
+    Tensor<float> c({s.m, s.n});
+    const auto a_view = kernels::row_major(a.data(), s.m, s.k);
+    const auto b_view = b_transposed ? kernels::transposed(kernels::row_major(b.data(), s.n, s.k))
+                                     : kernels::row_major(b.data(), s.k, s.n);
+    // The tensors are captured as owners of the numbers.
+    return {.run = [=, c = c]() mutable { kernels::gemm(a_view, b_view, c.data(), s.n); }, .gflop = s.gflop()};
+}
+
+Work prepare_product(const std::string& sizes) { return prepare(sizes, false); }
+Work prepare_linear(const std::string& sizes) { return prepare(sizes, true); }
+
+}  // namespace
+
+std::vector<Family> product_families() {
+    return {{"product",
+             {"64x64x64", "256x256x256", "512x512x512", "1024x1024x1024", "2048x2048x2048", "4096x320x2880",
+              "1024x640x5760", "256x1280x11520", "4096x320x320", "4096x2560x320", "64x1280x1280", "256x128x1152",
+              "1x1280x1280"},
+             prepare_product},
+            {"linear",  // b lies transposed, [n, k], as the weights of layers do
+             {"4096x320x2880", "1024x640x5760", "256x1280x11520", "4096x320x320", "64x1280x1280", "256x128x1152",
+              "1x1280x1280", "2x1280x1280", "8x1280x1280", "64x256x128", "512x128x2", "512x4x128"},
+             prepare_linear}};
+}
+
+}  // namespace benchmarks

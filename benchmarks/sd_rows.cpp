@@ -1,0 +1,69 @@
+// Rows of networks of the shapes of Stable Diffusion 1.5, with random weights: sd_unet_S and sd_vae_S with latents of
+// S x S (the pictures are eight times as wide), clip_text_N with N prompts of 77 tokens.
+#include <map>
+#include <memory>
+#include <stdexcept>
+
+#include "benchmarks/families.hpp"
+#include "benchmarks/sd/clip_text.hpp"
+#include "benchmarks/sd/unet.hpp"
+#include "benchmarks/sd/vae_decoder.hpp"
+#include "benchmarks/shapes.hpp"
+
+using namespace genmod;
+
+namespace benchmarks {
+
+namespace {
+
+// Of products and convolutions by the side of the latents (peers/count_gflop.py).
+double gflop_of(const std::map<Index, double>& table, Index side) {
+    const auto found = table.find(side);
+    return found == table.end() ? 0 : found->second;
+}
+
+// Two latents, as with guidance, and 77 tokens.
+Work unet(const std::string& sizes) {
+    const Index side = numbers(sizes, 1)[0];
+    Rng rng(0);
+    const auto network = std::make_shared<sd::Unet>(sd::UnetConfig{}, rng);
+    const auto run = [=, x = random({2, side, side, 4}, 1), context = random({2, 77, 768}, 2)] {
+        const NoGrad off;
+        (*network)(Var<float>(x), Tensor<float>::full({2}, 500), Var<float>(context));
+    };
+    return {.run = run, .gflop = gflop_of({}, side), .parameters = nn::count(*network)};
+}
+
+Work vae(const std::string& sizes) {
+    const Index side = numbers(sizes, 1)[0];
+    Rng rng(0);
+    const auto network = std::make_shared<sd::VaeDecoder>(sd::DecoderConfig{}, rng);
+    const auto run = [=, z = random({1, side, side, 4}, 1)] {
+        const NoGrad off;
+        (*network)(Var<float>(z));
+    };
+    return {.run = run, .gflop = gflop_of({}, side), .parameters = nn::count(*network)};
+}
+
+Work clip_text(const std::string& sizes) {
+    const Index prompts = numbers(sizes, 1)[0];
+    Rng rng(0);
+    const auto network = std::make_shared<sd::ClipText>(sd::TextConfig{}, rng);
+    Tensor<Index> words({prompts, 77});
+    for (Index& word : words) word = rng.below(49408);
+    const auto run = [=] {
+        const NoGrad off;
+        (*network)(words);
+    };
+    return {.run = run, .gflop = 0 * static_cast<double>(prompts), .parameters = nn::count(*network)};
+}
+
+}  // namespace
+
+std::vector<Family> sd_families() {
+    return {{"sd_unet", {"8", "16", "32", "64"}, unet},
+            {"sd_vae", {"8", "16", "32", "64"}, vae},
+            {"clip_text", {"1"}, clip_text}};
+}
+
+}  // namespace benchmarks
