@@ -14,9 +14,12 @@ namespace benchmarks {
 
 namespace {
 
+constexpr double gflop_step = 0.160776448, gflop_drawing = 0.014500864;  // of one picture (peers/count_gflop.py)
+
 using Trainer = gan::Trainer<float, gan::Generator<float>, gan::Discriminator<float>>;
 
-Work train(const std::string& sizes, const gan::DcganConfig& config, const gan::TrainerOptions& options) {
+Work train(const std::string& sizes, const gan::DcganConfig& config, const gan::TrainerOptions& options,
+           double gflop = 0) {
     const Index batch = numbers(sizes, 1)[0];
     Rng rng(0);
     gan::Generator<float> generator(config, rng);
@@ -24,10 +27,11 @@ Work train(const std::string& sizes, const gan::DcganConfig& config, const gan::
     const auto trainer =
         std::make_shared<Trainer>(std::move(generator), std::move(discriminator), config.latent, options);
     return {.run = [=, images = random({batch, 28, 28, 1})] { trainer->step(images); },
+            .gflop = gflop * static_cast<double>(batch),
             .parameters = nn::count(trainer->generator()) + nn::count(trainer->discriminator())};
 }
 
-Work train_dcgan(const std::string& sizes) { return train(sizes, {}, {}); }
+Work train_dcgan(const std::string& sizes) { return train(sizes, {}, {}, gflop_step); }
 
 Work train_wgan(const std::string& sizes) {
     gan::DcganConfig config;
@@ -39,7 +43,9 @@ Work draw(const std::string& sizes) {
     const Index count = numbers(sizes, 1)[0];
     Rng rng(0);
     const auto generator = std::make_shared<gan::Generator<float>>(gan::DcganConfig{}, rng);
-    return {.run = [=] { generator->sample(count, 0); }, .parameters = nn::count(*generator)};
+    return {.run = [=] { generator->sample(count, 0); },
+            .gflop = gflop_drawing * static_cast<double>(count),
+            .parameters = nn::count(*generator)};
 }
 
 }  // namespace

@@ -1,6 +1,4 @@
 // Rows of the matrix product.
-#include <memory>
-
 #include "benchmarks/families.hpp"
 #include "benchmarks/shapes.hpp"
 #include "genmod/kernels/gemm.hpp"
@@ -13,13 +11,14 @@ namespace {
 
 Work prepare(const std::string& sizes, bool b_transposed) {
     const Product s(sizes);
-    const Tensor<float> a = random({s.m, s.k}, 1), b = random({s.k, s.n}, 2);
-    Tensor<float> c({s.m, s.n});
-    const auto a_view = kernels::row_major(a.data(), s.m, s.k);
-    const auto b_view = b_transposed ? kernels::transposed(kernels::row_major(b.data(), s.n, s.k))
-                                     : kernels::row_major(b.data(), s.k, s.n);
-    // The tensors are captured as owners of the numbers.
-    return {.run = [=, c = c]() mutable { kernels::gemm(a_view, b_view, c.data(), s.n); }, .gflop = s.gflop()};
+    const auto run = [=, a = random({s.m, s.k}, 1), b = random({s.k, s.n}, 2),
+                      c = Tensor<float>({s.m, s.n})]() mutable {
+        const auto a_view = kernels::row_major(a.data(), s.m, s.k);
+        const auto b_view = b_transposed ? kernels::transposed(kernels::row_major(b.data(), s.n, s.k))
+                                         : kernels::row_major(b.data(), s.k, s.n);
+        kernels::gemm(a_view, b_view, c.data(), s.n);
+    };
+    return {.run = run, .gflop = s.gflop()};
 }
 
 Work prepare_product(const std::string& sizes) { return prepare(sizes, false); }

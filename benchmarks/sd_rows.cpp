@@ -2,7 +2,6 @@
 // S x S (the pictures are eight times as wide), clip_text_N with N prompts of 77 tokens.
 #include <map>
 #include <memory>
-#include <stdexcept>
 
 #include "benchmarks/families.hpp"
 #include "benchmarks/sd/clip_text.hpp"
@@ -17,7 +16,12 @@ namespace benchmarks {
 namespace {
 
 // Of products and convolutions by the side of the latents (peers/count_gflop.py).
-double gflop_of(const std::map<Index, double>& table, Index side) {
+using Table = std::map<Index, double>;
+const Table unet_gflop = {{8, 27.2557056}, {16, 91.6939162}, {32, 360.21289}, {64, 1606.54688}};
+const Table vae_gflop = {{8, 38.760876}, {16, 155.144167}, {32, 622.187282}, {64, 2514.51893}};
+constexpr double text_gflop = 13.2985037;
+
+double gflop_of(const Table& table, Index side) {
     const auto found = table.find(side);
     return found == table.end() ? 0 : found->second;
 }
@@ -31,7 +35,7 @@ Work unet(const std::string& sizes) {
         const NoGrad off;
         (*network)(Var<float>(x), Tensor<float>::full({2}, 500), Var<float>(context));
     };
-    return {.run = run, .gflop = gflop_of({}, side), .parameters = nn::count(*network)};
+    return {.run = run, .gflop = gflop_of(unet_gflop, side), .parameters = nn::count(*network)};
 }
 
 Work vae(const std::string& sizes) {
@@ -42,7 +46,7 @@ Work vae(const std::string& sizes) {
         const NoGrad off;
         (*network)(Var<float>(z));
     };
-    return {.run = run, .gflop = gflop_of({}, side), .parameters = nn::count(*network)};
+    return {.run = run, .gflop = gflop_of(vae_gflop, side), .parameters = nn::count(*network)};
 }
 
 Work clip_text(const std::string& sizes) {
@@ -55,7 +59,7 @@ Work clip_text(const std::string& sizes) {
         const NoGrad off;
         (*network)(words);
     };
-    return {.run = run, .gflop = 0 * static_cast<double>(prompts), .parameters = nn::count(*network)};
+    return {.run = run, .gflop = text_gflop * static_cast<double>(prompts), .parameters = nn::count(*network)};
 }
 
 }  // namespace

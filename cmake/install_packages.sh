@@ -1,4 +1,4 @@
-# Sourced by tests/run.sh and examples/quickstart.sh. POSIX sh.
+# Sourced by tests/run.sh, examples/quickstart.sh and benchmarks/compare.sh. POSIX sh.
 # install_packages NAME... makes sure of Debian or Ubuntu packages: those that are missing are installed with apt-get (through
 # sudo unless root). Without apt-get it says in one line what is missing and returns 1.
 
@@ -20,6 +20,9 @@ package_is_here() {
         libcli11-dev) header_is_here CLI/CLI.hpp ;;
         libpng-dev) header_is_here png.h ;;
         zlib1g-dev) header_is_here zlib.h ;;
+        python3) command -v python3 ;;
+        libbenchmark-dev) header_is_here benchmark/benchmark.h ;;
+        libdnnl-dev) header_is_here dnnl.hpp ;;
         dataset-fashion-mnist) ls /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ;;
         libclang-rt-dev) echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
             clang++ -fsanitize=fuzzer -x c++ - -o /dev/null ;;
@@ -74,4 +77,6 @@ packages_build="g++ cmake ninja-build pkg-config libeigen3-dev libxsimd-dev libs
 packages_examples="libcli11-dev dataset-fashion-mnist"
 packages_tests="catch2 nlohmann-json3-dev"
 packages_all="clang libomp-dev clang-format ccache"
+packages_benchmarks="python3 libbenchmark-dev"
+packages_peers="libopenblas-openmp-dev libdnnl-dev python3-venv python3-dev"   # what the benchmarks compare with, if offered
 packages_sanitize="libclang-rt-dev"   # comes with clang on some systems

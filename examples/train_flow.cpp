@@ -205,8 +205,10 @@ void train(flows::Trainer<float, Model>& trainer, const FlowConfig& config, cons
                 std::printf("step %lld of %lld: -log p %.3f nats (mean of %lld)\n", static_cast<long long>(done),
                             static_cast<long long>(steps), mean, static_cast<long long>(count));
             std::fflush(stdout);
-            if (log != nullptr)
+            if (log != nullptr) {
                 std::fprintf(log, "%lld,%.6g,%.3f\n", static_cast<long long>(done), mean, seconds_since(start));
+                std::fflush(log);
+            }
             sum = 0;
             count = 0;
         }

@@ -17,7 +17,7 @@ import tempfile
 
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benchmarks"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "peers"))
 from compare_realnvp_toys import eight_gaussians, moons  # noqa: E402
 from torch_ffjord import Flow  # noqa: E402
 

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benchmarks"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "peers"))
 from torch_flow import Glow, Training, standard_normal  # noqa: E402
 
 BATCH, RATE, WARMUP, LINES = 64, 1e-3, 100, 50

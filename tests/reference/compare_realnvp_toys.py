@@ -15,7 +15,7 @@ import tempfile
 
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benchmarks"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "peers"))
 from torch_flow import RealNvp, Training  # noqa: E402
 
 BATCH, RATE, WARMUP = 256, 2e-3, 100

@@ -1,7 +1,7 @@
 """The peer of ffjord_bench: the same FFJORD by PyTorch and torchdiffeq, with the weights and points it has written.
 
 Needs torch, torchdiffeq, safetensors. Run: ffjord_bench 1 ffjord.safetensors, and then
-OMP_PROC_BIND=true OMP_PLACES=cores python benchmarks/torch_ffjord.py ffjord.safetensors [threads]
+OMP_PROC_BIND=true OMP_PLACES=cores python benchmarks/peers/torch_ffjord.py ffjord.safetensors [threads]
 Prints best and median milliseconds of a solve with the exact trace and of training steps (512 points, dopri5).
 """
 import math

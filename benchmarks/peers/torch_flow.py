@@ -1,12 +1,6 @@
-"""The peer of flow_bench: the same RealNVP and Glow in PyTorch, same shapes, same threads.
-
-Needs torch. Run: OMP_PROC_BIND=true OMP_PLACES=cores python benchmarks/torch_flow.py [threads]
-Prints best and median milliseconds of training steps (forward, backward, clipping, Adam, averaging) and of sampling.
-"""
+"""The rows realnvp_* and glow_*: the RealNVP and Glow of genmod's rows in PyTorch."""
 import copy
 import math
-import sys
-import time
 
 import torch
 import torch.nn.functional as F
@@ -157,29 +151,26 @@ class Training:
         return nats
 
 
-def timed(name, work, repeats):
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(1e3 * (time.perf_counter() - start))
-    times.sort()
-    print(f"{name}: best {times[0]:.2f} ms, median {times[len(times) // 2]:.2f} ms", flush=True)
+def train_points(sizes, variant):
+    training, points = Training(variant.make(RealNvp)), torch.randn(int(sizes), 2)
+    training.model.log_prob = variant.faster(training.model.log_prob, inference=False)
+    return lambda: training.step(points)
 
 
-def main():
-    threads = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {threads} threads")
-    points, batch = Training(RealNvp()), torch.randn(512, 2)
-    timed("RealNVP training step, 512 points", lambda: points.step(batch), 30)
-    timed("RealNVP 100000 samples", lambda: [points.model.sample(4000) for _ in range(25)], 3)
-    images, pictures = Training(Glow()), torch.rand(32, 1, 28, 28) * 2 - 1
-    timed("Glow training step, 32 pictures", lambda: images.step(pictures), 5)
-    timed("Glow 32 samples", lambda: images.model.sample(32), 5)
+def sample_points(sizes, variant):
+    """In chunks, which is faster than at once."""
+    count, model = int(sizes), variant.make(RealNvp).eval().requires_grad_(False)
+    call = variant.faster(model.sample)
+    return variant.inference(lambda: [call(min(4000, count - first)) for first in range(0, count, 4000)])
 
 
-if __name__ == "__main__":
-    main()
+def train_pictures(sizes, variant):
+    training, pictures = Training(variant.make(Glow)), variant.tensor(torch.rand(int(sizes), 1, 28, 28) * 2 - 1)
+    training.model.log_prob = variant.faster(training.model.log_prob, inference=False)
+    return lambda: training.step(pictures)
+
+
+def sample_pictures(sizes, variant):
+    count, model = int(sizes), variant.make(Glow).eval().requires_grad_(False)
+    call = variant.faster(model.sample)
+    return variant.inference(lambda: call(count))
