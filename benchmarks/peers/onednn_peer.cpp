@@ -1,0 +1,135 @@
+// oneDNN's products and convolutions at their best: its own layouts, weights packed beforehand. Run by compare.py:
+//   onednn_peer ROW VARIANT     float or bf16; of convolutions also winograd (float)
+#include <cstddef>
+#include <cstdint>
+#include <dnnl.hpp>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <unordered_map>
+
+#include "benchmarks/serve.hpp"
+#include "benchmarks/shapes.hpp"
+
+using dnnl::memory;
+
+namespace {
+
+struct Machine {
+    dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+    dnnl::stream stream{engine};
+};
+
+Machine& machine() {
+    static Machine here;
+    return here;
+}
+
+memory::data_type type_of(const std::string& variant) {
+    return variant == "bf16" ? memory::data_type::bf16 : memory::data_type::f32;
+}
+
+// Numbers of about 1 (as bf16 they are pairs of bytes that mean about 0.01).
+memory filled(const memory::desc& layout) {
+    memory values(layout, machine().engine);
+    const std::size_t bytes = layout.get_size();
+    if (layout.data_type() == memory::data_type::bf16) {
+        auto* data = static_cast<std::uint16_t*>(values.get_data_handle());
+        for (std::size_t k = 0; k < bytes / 2; ++k) data[k] = static_cast<std::uint16_t>(0x3c00 + k % 31);
+    } else {
+        auto* data = static_cast<float*>(values.get_data_handle());
+        for (std::size_t k = 0; k < bytes / 4; ++k) data[k] = static_cast<float>(k * 7919 % 201) / 100 - 1;
+    }
+    return values;
+}
+
+std::function<void()> work(const dnnl::primitive& primitive, const std::unordered_map<int, memory>& operands) {
+    return [=] {
+        primitive.execute(machine().stream, operands);
+        machine().stream.wait();
+    };
+}
+
+std::function<void()> product(const benchmarks::Product& s, const std::string& variant) {
+    const auto type = type_of(variant);
+    const memory::desc a({s.m, s.k}, type, memory::format_tag::ab), b({s.k, s.n}, type, memory::format_tag::any);
+    const memory::desc c({s.m, s.n}, type, memory::format_tag::ab);
+    const dnnl::matmul::primitive_desc plan(dnnl::matmul::desc(a, b, c), machine().engine);
+    return work(dnnl::matmul(plan), {{DNNL_ARG_SRC, filled(plan.src_desc())},
+                                     {DNNL_ARG_WEIGHTS, filled(plan.weights_desc())},
+                                     {DNNL_ARG_DST, filled(plan.dst_desc())}});
+}
+
+struct Layouts {
+    memory::desc x, weight, y;
+    memory::dims strides, padding, end_padding;
+
+    Layouts(const benchmarks::Convolution& s, memory::data_type type)
+        : x({s.n, s.in, s.height, s.width}, type, memory::format_tag::any),
+          weight({s.out, s.in, s.kernel, s.kernel}, type, memory::format_tag::any),
+          y({s.n, s.out, s.out_height(), s.out_width()}, type, memory::format_tag::any),
+          strides{s.stride, s.stride},
+          padding{s.padding(), s.padding()},
+          end_padding{(s.out_height() - 1) * s.stride + s.kernel - s.height - s.padding(),
+                      (s.out_width() - 1) * s.stride + s.kernel - s.width - s.padding()} {}
+};
+
+dnnl::convolution_forward::primitive_desc forward_plan(const Layouts& l, dnnl::algorithm algorithm,
+                                                       dnnl::prop_kind kind) {
+    return {dnnl::convolution_forward::desc(kind, algorithm, l.x, l.weight, l.y, l.strides, l.padding, l.end_padding),
+            machine().engine};
+}
+
+std::function<void()> convolution(const benchmarks::Convolution& s, const std::string& variant) {
+    const Layouts l(s, type_of(variant));
+    const auto algorithm =
+        variant == "winograd" ? dnnl::algorithm::convolution_winograd : dnnl::algorithm::convolution_direct;
+    const auto plan = forward_plan(l, algorithm, dnnl::prop_kind::forward_inference);
+    return work(dnnl::convolution_forward(plan), {{DNNL_ARG_SRC, filled(plan.src_desc())},
+                                                  {DNNL_ARG_WEIGHTS, filled(plan.weights_desc())},
+                                                  {DNNL_ARG_DST, filled(plan.dst_desc())}});
+}
+
+std::function<void()> to_input(const benchmarks::Convolution& s, const std::string& variant) {
+    const Layouts l(s, type_of(variant));
+    const auto direct = dnnl::algorithm::convolution_direct;
+    const dnnl::convolution_backward_data::primitive_desc plan(
+        dnnl::convolution_backward_data::desc(direct, l.x, l.weight, l.y, l.strides, l.padding, l.end_padding),
+        machine().engine, forward_plan(l, direct, dnnl::prop_kind::forward_training));
+    return work(dnnl::convolution_backward_data(plan), {{DNNL_ARG_DIFF_DST, filled(plan.diff_dst_desc())},
+                                                        {DNNL_ARG_WEIGHTS, filled(plan.weights_desc())},
+                                                        {DNNL_ARG_DIFF_SRC, filled(plan.diff_src_desc())}});
+}
+
+std::function<void()> to_weight(const benchmarks::Convolution& s, const std::string& variant) {
+    const Layouts l(s, type_of(variant));
+    const auto direct = dnnl::algorithm::convolution_direct;
+    const dnnl::convolution_backward_weights::primitive_desc plan(
+        dnnl::convolution_backward_weights::desc(direct, l.x, l.weight, l.y, l.strides, l.padding, l.end_padding),
+        machine().engine, forward_plan(l, direct, dnnl::prop_kind::forward_training));
+    return work(dnnl::convolution_backward_weights(plan), {{DNNL_ARG_DIFF_DST, filled(plan.diff_dst_desc())},
+                                                           {DNNL_ARG_SRC, filled(plan.src_desc())},
+                                                           {DNNL_ARG_DIFF_WEIGHTS, filled(plan.diff_weights_desc())}});
+}
+
+std::function<void()> prepare(const std::string& family, const std::string& sizes, const std::string& variant) {
+    const bool known = variant == "float" || variant == "bf16" || (variant == "winograd" && family == "conv");
+    try {
+        if (known && (family == "product" || family == "linear")) return product(benchmarks::Product(sizes), variant);
+        if (known && family == "conv") return convolution(benchmarks::Convolution(sizes), variant);
+        if (known && family == "convinput") return to_input(benchmarks::Convolution(sizes), variant);
+        if (known && family == "convweight") return to_weight(benchmarks::Convolution(sizes), variant);
+    } catch (const dnnl::error& error) {
+        throw std::invalid_argument("oneDNN has no " + variant + " for " + family + "_" + sizes + ": " + error.message);
+    }
+    throw std::invalid_argument("oneDNN has no " + family + " " + variant);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const dnnl_version_t* v = dnnl_version();
+    const std::string version =
+        std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
+    return benchmarks::serve_peer(argc, argv, "oneDNN " + version, prepare);
+}
