@@ -7,6 +7,7 @@
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/conv2d.hpp"
+#include "genmod/kernels/impl/conv2d_few.hpp"
 #include "genmod/kernels/impl/gemm.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/winograd.hpp"
@@ -161,7 +162,8 @@ void backward_weight_patches(const ConvShape& shape, const T* x, const T* dy, T*
     product.rows = even_rows(product.n);
     const Index size = product.m * product.n, chunks = pixel_chunks(pixels, size);
     const Index chunk = ceil_div(pixels, chunks);
-    const Index n_step = size * chunk < 4 * tile_work ? product.n : 4 * tile_cols<T>;
+    const bool few = few_outputs<T>(shape);
+    const Index n_step = few || size * chunk < 4 * tile_work ? product.n : 4 * tile_cols<T>;
     const Index m_tiles = ceil_div(product.m, m_block), n_tiles = ceil_div(product.n, n_step);
     Scratch<T> parts(chunks == 1 ? 0 : chunks * size);
     const auto body = [&](Index tile) {
@@ -169,6 +171,9 @@ void backward_weight_patches(const ConvShape& shape, const T* x, const T* dy, T*
         Product<T> own = product;
         own.c = chunks == 1 ? dweight : parts.data() + part * size;
         if (chunks == 1) own.epilogue.mode = mode;
+        if (few)
+            return weights_of_few(shape, x, dy, part * chunk, std::min(pixels, (part + 1) * chunk), own.c,
+                                  own.epilogue.mode);
         BlockRange range{.m = tile / n_tiles % m_tiles * m_block, .n = tile % n_tiles * n_step, .k = part * chunk};
         range.rows = std::min(m_block, product.m - range.m);
         range.cols = std::min(n_step, product.n - range.n);

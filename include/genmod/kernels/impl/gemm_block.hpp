@@ -25,6 +25,7 @@ struct OutputRows {
     Index sample_step = 0, y_step = 0, x_step = 0;
 
     Index offset(Index row) const {
+        if (height == 1 && width == 1) return row * sample_step;
         return row / (height * width) * sample_step + row / width % height * y_step + row % width * x_step;
     }
     bool even(Index step) const { return height == 1 && width == 1 && sample_step == step; }

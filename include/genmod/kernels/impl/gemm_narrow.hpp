@@ -19,14 +19,16 @@ inline constexpr Index narrow = 6;  // products with at most this many columns r
 template <class T>
 void finish_narrow(const Product<T>& product, const T* sums, Index first, Index cols) {
     const Epilogue<T>& finish = product.epilogue;
-    for (Index i = 0; i < cols; ++i)
+    for (Index i = 0; i < cols; ++i) {
+        const Index row = product.rows.offset(first + i);
         for (Index j = 0; j < product.n; ++j) {
-            const Index at = product.rows.offset(first + i) + j;
             T value = sums[j * tile_cols<T> + i] * finish.scale;
             if (finish.bias != nullptr) value += finish.bias[j];
-            if (finish.residual != nullptr) value += finish.residual[at];
-            product.c[at] = finish.mode == Accumulate::add ? value + product.c[at] : value;
+            if (finish.residual != nullptr) value += finish.residual[row + j];
+            T& to = product.c[row + j];
+            to = finish.mode == Accumulate::add ? value + to : value;
         }
+    }
 }
 
 // The same sums as c' = b' a': few columns would leave most lanes of a tile empty.
