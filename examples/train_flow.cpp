@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "examples/support/data.hpp"
+#include "examples/support/embedded_weights.hpp"
 #include "examples/support/flow_model.hpp"
 #include "examples/support/heat.hpp"
 #include "examples/support/run.hpp"
@@ -309,7 +310,8 @@ FlowConfig configure(Options& o, const Source& source) {
 std::vector<Tensor<float>> run_one(Options o) {
     const Source source = Source::open(o.data);
     FlowConfig config = configure(o, source);
-    LoadedFlow loaded = o.load.empty() ? LoadedFlow{config, make_flow(config, o.seed)} : load_flow(o.load);
+    LoadedFlow loaded =
+        o.load.empty() ? LoadedFlow{config, make_flow(config, o.seed)} : load_flow(io::Safetensors(o.load));
     check(loaded.config.sample == source.sample(), "train_flow: the model is one of samples ", loaded.config.sample,
           ", the data are ", source.sample());
     return std::visit(
@@ -322,9 +324,18 @@ std::vector<Tensor<float>> run_one(Options o) {
         loaded.flow);
 }
 
+// Digits by the built-in Glow.
+void draw_shipped(const Options& o) {
+    const LoadedFlow loaded = load_flow(embedded_weights(Weights::flow));
+    const std::string output = shipped_name(o.output);
+    std::visit([&](const auto& model) { io::write_png(output, draw_pictures(model, o), 8); }, loaded.flow);
+    std::printf("wrote %s: digits by a Glow that was trained on MNIST\n", output.c_str());
+}
+
 void run_program(Options o) {
     if (o.minutes > 0) o.seconds = 60 * o.minutes;
     if (o.checkpoint.empty()) o.checkpoint = o.file + ".checkpoint";
+    if (o.data == "moons" && o.load.empty() && !o.resume) draw_shipped(o);
     if (o.data == "all") {
         std::vector<Tensor<float>> columns;
         for (const char* toy : {"moons", "rings", "checkerboard", "eight_gaussians"}) {

@@ -8,7 +8,7 @@
 
 namespace examples {
 
-enum class Weights { diffusion, vae, gan };
+enum class Weights { diffusion, vae, gan, flow };
 
 // Throws Error(bad_file) when the file was damaged as the program was built.
 genmod::io::Safetensors embedded_weights(Weights which);

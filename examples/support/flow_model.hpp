@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <utility>
 #include <variant>
@@ -115,23 +114,21 @@ struct LoadedFlow {
 };
 
 // Throws Error(bad_file) when the file is damaged or holds another kind of model.
-inline LoadedFlow load_flow(const std::string& path) {
+inline LoadedFlow load_flow(const genmod::io::Safetensors& file) {
     using genmod::io::parse_json;
-    const genmod::io::Safetensors file(path);
     const auto found = file.metadata().find("genmod.flow");
-    if (found == file.metadata().end()) genmod::fail(genmod::ErrorCode::bad_file, path, ": not a flow");
-    const FlowConfig config = read_flow_config(genmod::io::Config(parse_json(found->second, path), path));
+    if (found == file.metadata().end()) genmod::fail(genmod::ErrorCode::bad_file, file.name(), ": not a flow");
+    const FlowConfig config = read_flow_config(genmod::io::Config(parse_json(found->second, file.name()), file.name()));
     // The widest matrices must be in the file, before memory is taken for them.
     const Index channels = config.sample.rank() == 3 ? config.sample.dim(2) * (Index{2} << config.levels) : 1;
-    const Index least = config.depth * (config.hidden * config.hidden + channels * channels) * Index{sizeof(float)};
-    if (static_cast<std::uintmax_t>(least) > std::filesystem::file_size(path))
-        genmod::fail(genmod::ErrorCode::bad_file, path, ": smaller than the weights of the flow that it names");
+    if (config.depth * (config.hidden * config.hidden + channels * channels) > file.numbers())
+        genmod::fail(genmod::ErrorCode::bad_file, file.name(), ": smaller than the weights of the flow that it names");
     try {
         AnyFlow flow = make_flow(config, 0);
         std::visit([&](auto& model) { genmod::nn::load(model, file); }, flow);
         return {config, std::move(flow)};
     } catch (const genmod::Error& error) {
-        genmod::fail(genmod::ErrorCode::bad_file, path, ": ", error.what());
+        genmod::fail(genmod::ErrorCode::bad_file, file.name(), ": ", error.what());
     }
 }
 
