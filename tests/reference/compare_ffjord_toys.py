@@ -1,6 +1,7 @@
 """FFJORD on two toys: genmod's train_flow beside the same model by torchdiffeq, for the same number of steps.
 
-Needs torch, torchdiffeq; run: python tests/reference/compare_ffjord_toys.py path/to/train_flow [steps [seeds]]
+Needs torch, torchdiffeq; run: python tests/reference/compare_ffjord_toys.py path/to/train_flow [steps [seeds
+[toys]]]
 
 Three layers of 64, times from 0 to a learned one that begins at 0.5, the exact trace, dopri5 to 1e-4 with the adjoint
 by seminorm; batches of 128 new points, Adam at 0.005 with 100 steps of warm-up and a cosine to 0, averaged weights
@@ -18,7 +19,7 @@ import tempfile
 import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "peers"))
-from compare_realnvp_toys import eight_gaussians, moons  # noqa: E402
+from compare_realnvp_toys import compare, eight_gaussians, moons  # noqa: E402
 from torch_ffjord import Flow  # noqa: E402
 
 BATCH, RATE, WARMUP, DECAY = 128, 5e-3, 100, 0.99
@@ -53,20 +54,5 @@ def in_genmod(program, toy, steps, seed):
     return float(re.search(r"new points: ([-0-9.]+)", output)[1])
 
 
-def main():
-    program = str(pathlib.Path(sys.argv[1]).resolve())
-    steps = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
-    seeds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
-    torch.set_num_threads(1)
-    for name, toy in {"moons": moons, "eight_gaussians": eight_gaussians}.items():
-        found = {"genmod": [], "torch": []}
-        for seed in range(seeds):
-            found["genmod"].append(in_genmod(program, name, steps, seed))
-            found["torch"].append(in_torch(toy, steps, seed))
-        for who, nats in found.items():
-            each = " ".join(f"{value:.3f}" for value in nats)
-            print(f"{name}, {steps} steps, {who}: mean {sum(nats) / seeds:.3f} nats ({each})", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    compare(in_genmod, in_torch, 1000, {"moons": moons, "eight_gaussians": eight_gaussians})

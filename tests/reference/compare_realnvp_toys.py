@@ -1,6 +1,7 @@
 """RealNVP on toys: genmod's train_flow beside the same model in PyTorch, for the same number of steps.
 
-Needs torch; run: python tests/reference/compare_realnvp_toys.py path/to/train_flow [steps [seeds]]
+Needs torch; run: python tests/reference/compare_realnvp_toys.py path/to/train_flow [steps [seeds
+[toys]]], where toys is a list like moons,checkerboard
 
 Eight couplings of two layers of 64, batches of 256 new points, Adam at 0.002 with 100 steps of warm-up and a cosine to
 0, averaged weights (decay 0.99). Prints -log p of 10000 new points in nats, for each seed and on average.
@@ -61,20 +62,23 @@ def in_genmod(program, toy, steps, seed):
     return float(re.search(r"new points: ([-0-9.]+)", output)[1])
 
 
-def main():
+def compare(in_genmod, in_torch, steps, toys):
+    """What main() of this and of compare_ffjord_toys.py does: program [steps [seeds [toys]]]."""
     program = str(pathlib.Path(sys.argv[1]).resolve())
-    steps = int(sys.argv[2]) if len(sys.argv) > 2 else 2000
+    steps = int(sys.argv[2]) if len(sys.argv) > 2 else steps
     seeds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
+    chosen = sys.argv[4].split(",") if len(sys.argv) > 4 else list(toys)
     torch.set_num_threads(1)
-    for name, toy in {"moons": moons, "checkerboard": checkerboard, "eight_gaussians": eight_gaussians}.items():
+    for name in chosen:
         found = {"genmod": [], "torch": []}
         for seed in range(seeds):
             found["genmod"].append(in_genmod(program, name, steps, seed))
-            found["torch"].append(in_torch(toy, steps, seed))
+            found["torch"].append(in_torch(toys[name], steps, seed))
         for who, nats in found.items():
             each = " ".join(f"{value:.3f}" for value in nats)
             print(f"{name}, {steps} steps, {who}: mean {sum(nats) / seeds:.3f} nats ({each})", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    compare(in_genmod, in_torch, 2000,
+            {"moons": moons, "checkerboard": checkerboard, "eight_gaussians": eight_gaussians})
