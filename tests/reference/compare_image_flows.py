@@ -4,7 +4,7 @@ Needs torch, matplotlib; run: python tests/reference/compare_image_flows.py path
 MINUTES OUTPUT-FOLDER [threads]. MODEL is realnvp or glow; one process is bound to each half of the processors, and both
 train at once, so that what else the machine does costs both alike.
 
-Batches of 64, Adam at 0.001 with 100 steps of warm-up and a cosine to 0 over the time, averaged weights (decay 0.999),
+Batches of 32, Adam at 0.001 with 100 steps of warm-up and a cosine to 0 over the time, averaged weights (decay 0.999),
 noise over each grey level. Prints the bits per dimension of the 10000 test pictures and writes the curves of training
 (MODEL.genmod.csv, MODEL.torch.csv: step, nats, seconds) and their picture, MODEL.png.
 """
@@ -24,7 +24,7 @@ from torch import nn
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "peers"))
 from torch_flow import Glow, Training, standard_normal  # noqa: E402
 
-BATCH, RATE, WARMUP, LINES = 64, 1e-3, 100, 50
+BATCH, RATE, WARMUP, LINES = 32, 1e-3, 100, 50
 NUMBERS = 28 * 28
 
 
