@@ -150,7 +150,7 @@ class Worker:
 
 
 def command_of(row, peer):
-    library, variant = peer.split(" ", 1)
+    library, _, variant = peer.partition(" ")
     if library == "genmod":
         return [PROGRAMS / "bench", "--serve", row]
     if library == "PyTorch":

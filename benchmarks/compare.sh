@@ -49,7 +49,9 @@ if [ -z "${GENMOD_PEERS_PYTHON-}" ]; then
     if [ ! -f build/bench/venv/complete ]; then
         echo "compare.sh: installing PyTorch and diffusers into build/bench/venv (log: $log)" >&2
         if python3 -m venv build/bench/venv >>$log 2>&1 &&
-            "$GENMOD_PEERS_PYTHON" -m pip install -q torch diffusers scipy >>$log 2>&1; then
+            "$GENMOD_PEERS_PYTHON" -m pip install -q torch diffusers >>$log 2>&1; then
+            # Two of the samplers need these.
+            "$GENMOD_PEERS_PYTHON" -m pip install -q scipy torchsde >>$log 2>&1
             touch build/bench/venv/complete
         else
             echo "compare.sh: PyTorch could not be installed: left out" >&2
