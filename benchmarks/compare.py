@@ -21,13 +21,14 @@ THREADS = 2
 PRODUCTS = ["Eigen plain", "OpenBLAS plain", "oneDNN float", "oneDNN bf16", "PyTorch eager", "PyTorch bf16"]
 PICTURES = ["PyTorch eager", "PyTorch channels_last", "PyTorch channels_last+compile"]
 BF16 = ["PyTorch bf16", "PyTorch channels_last+bf16", "PyTorch channels_last+compile+bf16"]
+CONVOLUTION = r"\d+x\d+x\d+x\d+_\d+(_k\d+)?(_s\d+)?"
 # Of each family of rows: what the sizes look like, and who does the same work.
 FAMILIES = {
     "product": (r"\d+x\d+x\d+", PRODUCTS),
     "linear": (r"\d+x\d+x\d+", [*PRODUCTS, "PyTorch compile", "PyTorch compile+bf16"]),
-    "conv": (r"\d+x\d+x\d+x\d+_\d+(_k\d+)?(_s\d+)?", ["oneDNN float", "oneDNN winograd", "oneDNN bf16", *PICTURES, *BF16]),
-    "convinput": (r"\d+x\d+x\d+x\d+_\d+(_k\d+)?(_s\d+)?", ["oneDNN float", *PICTURES[:2]]),
-    "convweight": (r"\d+x\d+x\d+x\d+_\d+(_k\d+)?(_s\d+)?", ["oneDNN float", *PICTURES[:2]]),
+    "conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", "oneDNN bf16", *PICTURES, *BF16]),
+    "convinput": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),
+    "convweight": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),
     "attention": (r"\d+x\d+x\d+x\d+", ["PyTorch eager", "PyTorch bf16"]),
     "unet_train": (r"\d+", PICTURES),
     "unet_forward": (r"\d+", PICTURES + BF16),
@@ -71,7 +72,7 @@ class Parser(argparse.ArgumentParser):
 def options():
     parser = Parser(prog="sh benchmarks/compare.sh", allow_abbrev=False,
                     description="Compares genmod with PyTorch, Eigen, OpenBLAS and oneDNN.")
-    parser.add_argument("--only", metavar="NAME,...", help="rows or families of rows, e.g. sd_unet,conv_1x64x64x320_320")
+    parser.add_argument("--only", metavar="NAME,...", help="rows or families of rows: sd_unet,conv_1x64x64x320_320")
     parser.add_argument("--quick", action="store_true", help="fewer rows, shorter runs, five alternations")
     parser.add_argument("--json", metavar="FILE", help="writes the figures")
     parser.add_argument("--markdown", metavar="FILE", help="writes the table")
@@ -243,8 +244,10 @@ class Comparison:
     def keep(self, result):
         self.results.append(result)
         self.write()
-        theirs = f"{result['peer']} {seconds_text(result['peer_s'])}, ratio {result['ratio']:.2f}" if result["peer"] else "-"
-        print(f"{result['row']}: genmod {seconds_text(result['ours_s'])}; {theirs}", file=sys.stderr, flush=True)
+        text = f"{result['row']}: genmod {seconds_text(result['ours_s'])}"
+        if result["peer"]:
+            text += f"; {result['peer']} {seconds_text(result['peer_s'])}, ratio {result['ratio']:.2f}"
+        print(text, file=sys.stderr, flush=True)
 
     def write(self):
         if self.chosen.json:
@@ -261,7 +264,8 @@ class Comparison:
             theirs = [r["peer"], seconds_text(r["peer_s"]), f"{r['ratio']:.2f}"] if r["peer"] else ["none", "", ""]
             memory = [f"{r['ours_rss_mib']:.0f}", f"{r['peer_rss_mib']:.0f}" if r["peer"] else ""]
             mark = " (peak unsteady)" if r["unsteady_runs"] else ""
-            lines.append("| " + " | ".join([r["row"] + mark, seconds_text(r["ours_s"]), share, *theirs, *memory]) + " |")
+            cells = [r["row"] + mark, seconds_text(r["ours_s"]), share, *theirs, *memory]
+            lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines) + "\n" + self.remarks()
 
     def remarks(self):
@@ -299,10 +303,11 @@ def machine(results, versions):
     flags = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd") if re.search(rf"\b{f}\b", info)]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 ** 30
     peaks = [r["peak_gflops"] for r in results] or [0]
-    return (f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}, commit {said(['git', 'rev-parse', '--short', 'HEAD'])}: "
-            f"{model} (family {numbers[0]}, model {numbers[1]}; {', '.join(flags)}), {os.cpu_count()} processors, "
+    today = datetime.datetime.now(datetime.timezone.utc)
+    return (f"{today:%Y-%m-%d}, commit {said(['git', 'rev-parse', '--short', 'HEAD'])}: {model} "
+            f"(family {numbers[0]}, model {numbers[1]}; {', '.join(flags)}), {os.cpu_count()} processors, "
             f"{memory:.0f} GiB, Linux {platform.release()}; {THREADS} pinned threads; fp32 peak of multiply-adds "
-            f"{min(peaks):.0f} to {max(peaks):.0f} GFLOP/s; {said(['c++', '--version']).splitlines()[0]}; "
+            f"{min(peaks):.0f} to {max(peaks):.0f} GFLOP/s; {said(['g++', '--version']).splitlines()[0]}; "
             f"{', '.join(versions) or 'no peer'}. Medians; one time of one run of the work.")
 
 

@@ -3,10 +3,10 @@
 #
 #   sh benchmarks/compare.sh [--only NAME,...] [--quick] [--json FILE] [--markdown FILE]
 #
-# NAME is a row (conv_1x64x64x320_320, sd_unet_64) or a family of rows (conv, unet, sampler, sd). Missing packages are
-# installed with apt-get; PyTorch goes into a virtual environment in build/bench, unless GENMOD_PEERS_PYTHON names a
-# python that has torch (and diffusers). A peer that cannot be had is named and left out. Exit codes: 0 done, 1 something
-# failed, 2 wrong options.
+# NAME is a row (conv_1x64x64x320_320, sd_unet_64) or a family of rows (conv, unet, sampler, sd). Missing packages come
+# by apt-get; PyTorch goes into a virtual environment in build/bench, unless GENMOD_PEERS_PYTHON names a
+# python that has torch (and diffusers). A peer that cannot be had is named and left out. Exit codes: 0 done, 1 failed,
+# 2 wrong options, 130 interrupted.
 set -u
 # Files are named from where the caller stands.
 absolute() { case $1 in /*|"") echo "$1" ;; *) echo "$PWD/$1" ;; esac; }

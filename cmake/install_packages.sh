@@ -78,5 +78,5 @@ packages_examples="libcli11-dev dataset-fashion-mnist"
 packages_tests="catch2 nlohmann-json3-dev"
 packages_all="clang libomp-dev clang-format ccache"
 packages_benchmarks="python3 libbenchmark-dev"
-packages_peers="libopenblas-openmp-dev libdnnl-dev python3-venv python3-dev"   # what the benchmarks compare with, if offered
+packages_peers="libopenblas-openmp-dev libdnnl-dev python3-venv python3-dev"   # peers of the benchmarks
 packages_sanitize="libclang-rt-dev"   # comes with clang on some systems
