@@ -106,6 +106,17 @@ class NoWorker(Exception):
     """A program that could not do a row, with the reason."""
 
 
+def cpu():
+    """What the system says of the processor."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        return file.read()
+
+
+def has_bf16():
+    """Whether the processor has instructions for it: emulated, it is no comparison."""
+    return re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", cpu()) is not None
+
+
 class Worker:
     """A program that does one row whenever it is asked to (see serve.hpp)."""
 
@@ -200,6 +211,11 @@ def result_of(row, peer, turns, gflop):
     return result
 
 
+def is_equal(result):
+    """Whether the peer is another library that works in genmod's precision, float."""
+    return result["peer"] is not None and "bf16" not in result["peer"] and not result["peer"].startswith("genmod")
+
+
 class Comparison:
     def __init__(self, chosen):
         self.chosen, self.results, self.left_out, self.versions, self.failed = chosen, [], {}, {}, []
@@ -223,6 +239,8 @@ class Comparison:
     def beside(self, row, ours, name):
         """The row with one peer; False when that peer has none."""
         try:
+            if "bf16" in name and not has_bf16():
+                raise NoWorker("the processor has no instructions for bf16")
             peer = Worker(command_of(row, name), 1 if name == "genmod 1 thread" else THREADS)
         except NoWorker as error:
             self.left_out.setdefault((name, str(error)), []).append(row)
@@ -256,12 +274,16 @@ class Comparison:
             write_file(self.chosen.markdown, self.markdown())
 
     def markdown(self):
-        lines = [machine(self.results, self.versions), "",
+        best = {}  # of the peers at genmod's precision
+        for r in filter(is_equal, self.results):
+            best[r["row"]] = min(r["peer_s"], best.get(r["row"], r["peer_s"]))
+        lines = [machine(self.results, self.versions) + " The fastest peer at equal precision is in bold.", "",
                  "| row | genmod | of the peak | peer | time | genmod is faster by | MiB | peer's MiB |",
                  "|---|---|---|---|---|---|---|---|"]
         for r in self.results:
             share = f"{100 * r['share_of_peak']:.0f} %" if "share_of_peak" in r else ""
-            theirs = [r["peer"], seconds_text(r["peer_s"]), f"{r['ratio']:.2f}"] if r["peer"] else ["none", "", ""]
+            name = f"**{r['peer']}**" if is_equal(r) and r["peer_s"] == best[r["row"]] else r["peer"]
+            theirs = [name, seconds_text(r["peer_s"]), f"{r['ratio']:.2f}"] if r["peer"] else ["none", "", ""]
             memory = [f"{r['ours_rss_mib']:.0f}", f"{r['peer_rss_mib']:.0f}" if r["peer"] else ""]
             mark = " (peak unsteady)" if r["unsteady_runs"] else ""
             cells = [r["row"] + mark, seconds_text(r["ours_s"]), share, *theirs, *memory]
@@ -270,7 +292,7 @@ class Comparison:
 
     def remarks(self):
         behind = [f"{r['row']} ({r['peer']}, {r['ratio']:.2f})" for r in self.results
-                  if r["peer"] and r["ratio"] < 1 and "bf16" not in r["peer"]]
+                  if is_equal(r) and r["ratio"] < 1]
         lines = ["", "Behind a peer at equal precision: " + (", ".join(behind) or "nowhere") + "."]
         for (name, reason), rows in self.left_out.items():
             lines.append(f"Left out: {name} ({', '.join(rows)}): {reason}.")
@@ -296,8 +318,7 @@ def machine(results, versions):
         run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         return run.stdout.strip()
 
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        info = file.read()
+    info = cpu()
     model = (re.search(r"model name\s*: (.*)", info) or ["", platform.machine()])[1]
     numbers = [(re.search(rf"{key}\s*: (\d+)", info) or ["", "?"])[1] for key in ("cpu family", "model")]
     flags = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd") if re.search(rf"\b{f}\b", info)]
