@@ -10,8 +10,6 @@
 set -u
 # Files are named from where the caller stands.
 absolute() { case $1 in /*|"") echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
-json=
-markdown=
 for argument in "$@"; do
     shift
     case ${previous-} in --json|--markdown) argument=$(absolute "$argument") ;; esac

@@ -50,8 +50,8 @@ class Variant:
         if not self.compiled:
             return function
         if inference:
-            import torch._inductor.config
-            torch._inductor.config.freezing = True
+            from torch._inductor import config  # only where it is needed: it takes a second and memory
+            config.freezing = True
         return torch.compile(function)
 
     def inference(self, function):
