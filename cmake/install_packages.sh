@@ -76,7 +76,7 @@ install_packages_if_offered() {
 packages_build="g++ cmake ninja-build pkg-config libeigen3-dev libxsimd-dev libstb-dev libpng-dev zlib1g-dev"
 packages_examples="libcli11-dev dataset-fashion-mnist"
 packages_tests="catch2 nlohmann-json3-dev"
-packages_all="clang libomp-dev clang-format ccache"
+packages_all="clang libomp-dev clang-format ccache libbenchmark-dev"
 packages_benchmarks="python3 libbenchmark-dev"
 packages_peers="libopenblas-openmp-dev libdnnl-dev python3-venv python3-dev"   # peers of the benchmarks
 packages_sanitize="libclang-rt-dev"   # comes with clang on some systems

@@ -69,9 +69,17 @@ count_ctest() {
 suite() {
     stage "$1: configure" cmake --preset "$1" || { count 0 1; return; }
     # -k 0: one broken test file does not hide the results of the others.
-    stage "$1: build" cmake --build --preset "$1" -j "$jobs" -- -k 0 || count 0 1
+    stage "$1: build" cmake --build --preset "$1" --target genmod_tests -j "$jobs" -- -k 0 || count 0 1
     stage "$1: tests" ctest --preset "$1" -j "$jobs"
     count_ctest "$logs/$(echo "$1: tests" | tr -c 'a-z0-9\n' '_').log"
+}
+
+# alone NAME COMPILER [PATTERN]: each file compiles by itself.
+alone() {
+    stage "$1" sh tests/house/headers_alone.sh "$2" "$jobs" "${3-}"
+    line=$(tail -n 1 "$stage_log")   # "N files, N failed"
+    bad=$(echo "$line" | sed -n 's/^[0-9]* files, \([0-9]*\) failed$/\1/p')
+    if [ -n "$bad" ]; then count $((${line%% *} - bad)) "$bad"; else count 0 1; fi
 }
 
 # shellcheck disable=SC2086  # lists of words
@@ -82,10 +90,8 @@ grep -h '^compile cost: ' build/release/Testing/Temporary/LastTest.log
 if [ -n "$all" ]; then
     install_packages_if_offered $packages_sanitize
     suite asan   # clang++
-    stage "headers alone" sh tests/house/headers_alone.sh clang++ "$jobs"
-    line=$(tail -n 1 "$stage_log")   # "N files, N failed"
-    bad=$(echo "$line" | sed -n 's/^[0-9]* files, \([0-9]*\) failed$/\1/p')
-    if [ -n "$bad" ]; then count $((${line%% *} - bad)) "$bad"; else count 0 1; fi
+    alone "headers alone" clang++
+    alone "programs that no test runs" g++ 'examples/(bring|compare|diffuse|explore|guide|score)_'
     check "same bits in every build" sh tests/house/determinism.sh "$jobs"
     check "layout of the code" sh tests/house/format.sh
     if package_is_here $packages_sanitize; then

@@ -1,24 +1,27 @@
 #!/bin/sh
-# headers_alone.sh COMPILER [JOBS]: every header compiles as the only line of a file, and every example and benchmark, all
-# without warnings. The kernels and the umbrella bring their definitions along; the others are seen as with
-# genmod::compiled, which is quicker. What includes core/tensor.hpp, itself or by others, gets it precompiled: all of its
-# declarations are there anyway.
+# headers_alone.sh COMPILER [JOBS [PATTERN]]: every header compiles as the only line of a file, and every example and
+# benchmark (or those whose names begin with PATTERN of grep -E), all without warnings. The kernels and the umbrella bring
+# their definitions along; the others are seen as with genmod::compiled, which is quicker. What includes core/tensor.hpp,
+# itself or by others, gets it precompiled: all of its declarations are there anyway.
 cd "$(dirname "$0")/../.." || exit 1
 compiler=$1
 jobs=${2:-2}
+pattern=${3:-}
 
 flags="-std=c++20 -fsyntax-only -fopenmp -ffp-contract=off -Iinclude -I."
 flags="$flags -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -x c++ -"
-for folder in /usr/include/eigen3 /usr/include/stb /usr/local/include/eigen3 /usr/local/include/stb; do
-    [ ! -d $folder ] || flags="-isystem $folder $flags"
+for path in /usr/include/eigen3 /usr/include/stb /usr/local/include/eigen3 /usr/local/include/stb; do
+    [ ! -d $path ] || flags="-isystem $path $flags"
 done
 export compiler flags
 
 if [ "$(uname -m)" = x86_64 ]; then flags="-march=x86-64-v3 $flags"; fi
 
 list() {
-    find include/genmod -name '*.hpp' ! -path '*/dist/*' ! -name '*macros_p*.hpp' | sort
-    find examples benchmarks -maxdepth 1 -name '*.cpp' | sort
+    {
+        find include/genmod -name '*.hpp' ! -path '*/dist/*' ! -name '*macros_p*.hpp' | sort
+        find examples benchmarks -maxdepth 1 -name '*.cpp' | sort
+    } | grep -E "^$pattern"
 }
 out=build/alone
 mkdir -p $out
