@@ -18,24 +18,26 @@ HERE = ROOT / "benchmarks"
 PROGRAMS = ROOT / "build" / "bench" / "benchmarks"
 THREADS = 2
 
-PRODUCTS = ["Eigen plain", "OpenBLAS plain", "oneDNN float", "oneDNN bf16", "PyTorch eager", "PyTorch bf16"]
+PRODUCTS = ["Eigen plain", "OpenBLAS plain", "oneDNN float", "PyTorch eager"]
 PICTURES = ["PyTorch eager", "PyTorch channels_last", "PyTorch channels_last+compile"]
 BF16 = ["PyTorch bf16", "PyTorch channels_last+bf16", "PyTorch channels_last+compile+bf16"]
 CONVOLUTION = r"\d+x\d+x\d+x\d+_\d+(_k\d+)?(_s\d+)?"
 # Of each family of rows: what the sizes look like, and who does the same work.
 FAMILIES = {
     "product": (r"\d+x\d+x\d+", PRODUCTS),
-    "linear": (r"\d+x\d+x\d+", [*PRODUCTS, "PyTorch compile", "PyTorch compile+bf16"]),
-    "conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", "oneDNN bf16", *PICTURES, *BF16]),
+    "linear": (r"\d+x\d+x\d+", [*PRODUCTS, "PyTorch compile"]),
+    "packed": (r"\d+x\d+x\d+", ["oneDNN float", "PyTorch compile"]),
+    "bf16_packed": (r"\d+x\d+x\d+", ["oneDNN bf16", "PyTorch bf16", "PyTorch compile+bf16"]),
+    "conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", *PICTURES]),
     "convinput": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),
     "convweight": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),
-    "attention": (r"\d+x\d+x\d+x\d+", ["PyTorch eager", "PyTorch bf16"]),
+    "attention": (r"\d+x\d+x\d+x\d+", ["PyTorch eager"]),
     "unet_train": (r"\d+", PICTURES),
-    "unet_forward": (r"\d+", PICTURES + BF16),
-    "unet_ddim": (r"\d+", PICTURES + BF16),
+    "unet_forward": (r"\d+", PICTURES),
+    "unet_ddim": (r"\d+", PICTURES),
     "sampler": (r".+", ["PyTorch eager", "PyTorch channels_last"]),
     "vae_train": (r"\d+", PICTURES),
-    "vae_decode": (r"\d+", PICTURES + BF16),
+    "vae_decode": (r"\d+", PICTURES),
     "realnvp_train": (r"\d+", ["PyTorch eager", "PyTorch compile"]),
     "realnvp_sample": (r"\d+", ["PyTorch eager", "PyTorch compile"]),
     "glow_train": (r"\d+", PICTURES),
@@ -43,9 +45,12 @@ FAMILIES = {
     "gan_train": (r"\d+", PICTURES[:2]),
     "wgan_train": (r"\d+", PICTURES[:2]),
     "gan_draw": (r"\d+", PICTURES),
-    "sd_unet": (r"\d+", PICTURES + BF16),
-    "sd_vae": (r"\d+", PICTURES + BF16),
-    "clip_text": (r"\d+", ["PyTorch eager", "PyTorch compile", "PyTorch bf16", "PyTorch compile+bf16"]),
+    "sd_unet": (r"\d+", PICTURES),
+    "sd_vae": (r"\d+", PICTURES),
+    "bf16_sd_unet": (r"\d+", BF16),
+    "bf16_sd_vae": (r"\d+", BF16),
+    "clip_text": (r"\d+", ["PyTorch eager", "PyTorch compile"]),
+    "bf16_clip_text": (r"\d+", ["PyTorch bf16", "PyTorch compile+bf16"]),
 }
 # Rows that are compared with one thread of genmod's own as well.
 SCALING = re.compile(r"product_2048x.*|conv_1x64x64x512_512|attention_1x4096x8x40|unet_(train|forward)_64|sd_unet_64")
@@ -55,7 +60,7 @@ QUICK = re.compile(
     r"|conv_1x(64x64x320_320|32x32x640_640|64x64x512_512|256x256x256_256|512x512x128_128|16x16x1280_1280|8x8x1280_1280)"
     r"|conv_64x(28x28x32_32|14x14x64_64|7x7x128_128)|attention_1x(4096|1024)x8x40|unet_(train|forward|ddim)_64"
     r"|vae_train_128|vae_decode_1000|realnvp_(train_512|sample_100000)|sampler_(ddim|euler_a|dpm\+\+2m)"
-    r"|sd_(unet|vae)_64|clip_text_1")
+    r"|packed_256x1280x11520|bf16_packed_(2048x2048x2048|256x1280x11520)|(bf16_)?(sd_(unet|vae)_64|clip_text_1)")
 
 
 def family_of(row):
@@ -163,11 +168,13 @@ class Worker:
 
 def command_of(row, peer):
     library, _, variant = peer.partition(" ")
+    # Peers know what they do by their variants.
+    plain = "linear" + row.partition("packed")[2] if "packed" in row else row.removeprefix("bf16_")
     if library == "genmod":
         return [PROGRAMS / "bench", "--serve", row]
     if library == "PyTorch":
-        return [os.environ.get("GENMOD_PEERS_PYTHON", ""), HERE / "peers" / "torch_peer.py", row, variant]
-    return [PROGRAMS / f"{library.lower()}_peer", row, variant]
+        return [os.environ.get("GENMOD_PEERS_PYTHON", ""), HERE / "peers" / "torch_peer.py", plain, variant]
+    return [PROGRAMS / f"{library.lower()}_peer", plain, variant]
 
 
 class Turns:
@@ -212,8 +219,8 @@ def result_of(row, peer, turns, gflop):
 
 
 def is_equal(result):
-    """Whether the peer is another library that works in genmod's precision, float."""
-    return result["peer"] is not None and "bf16" not in result["peer"] and not result["peer"].startswith("genmod")
+    """Whether the peer is another library: it works in genmod's precision."""
+    return result["peer"] is not None and not result["peer"].startswith("genmod")
 
 
 class Comparison:
@@ -274,10 +281,10 @@ class Comparison:
             write_file(self.chosen.markdown, self.markdown())
 
     def markdown(self):
-        best = {}  # of the peers at genmod's precision
+        best = {}
         for r in filter(is_equal, self.results):
             best[r["row"]] = min(r["peer_s"], best.get(r["row"], r["peer_s"]))
-        lines = [machine(self.results, self.versions) + " The fastest peer at equal precision is in bold.", "",
+        lines = [machine(self.results, self.versions) + " The fastest peer is in bold.", "",
                  "| row | genmod | of the peak | peer | time | genmod is faster by | MiB | peer's MiB |",
                  "|---|---|---|---|---|---|---|---|"]
         for r in self.results:
@@ -293,7 +300,7 @@ class Comparison:
     def remarks(self):
         behind = [f"{r['row']} ({r['peer']}, {r['ratio']:.2f})" for r in self.results
                   if is_equal(r) and r["ratio"] < 1]
-        lines = ["", "Behind a peer at equal precision: " + (", ".join(behind) or "nowhere") + "."]
+        lines = ["", "Behind a peer: " + (", ".join(behind) or "nowhere") + "."]
         for (name, reason), rows in self.left_out.items():
             lines.append(f"Left out: {name} ({', '.join(rows)}): {reason}.")
         lines += [f"Failed: {text}." for text in self.failed]

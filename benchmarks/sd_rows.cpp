@@ -1,5 +1,5 @@
-// Rows of networks of the shapes of Stable Diffusion 1.5, with random weights: sd_unet_S and sd_vae_S with latents of
-// S x S (the pictures are eight times as wide), clip_text_N with N prompts of 77 tokens.
+// Rows of networks of the shapes of Stable Diffusion 1.5, with random, frozen weights: sd_unet_S and sd_vae_S with
+// latents of S x S (the pictures are eight times as wide), clip_text_N with N prompts of 77 tokens.
 #include <map>
 #include <memory>
 
@@ -8,6 +8,7 @@
 #include "benchmarks/sd/unet.hpp"
 #include "benchmarks/sd/vae_decoder.hpp"
 #include "benchmarks/shapes.hpp"
+#include "genmod/nn/freeze.hpp"
 
 using namespace genmod;
 
@@ -26,48 +27,61 @@ double gflop_of(const Table& table, Index side) {
     return found == table.end() ? 0 : found->second;
 }
 
+// A network with random weights, packed for inference.
+template <class Network, class Config>
+std::shared_ptr<Network> frozen(const Config& config, Precision precision) {
+    Rng rng(0);
+    const auto network = std::make_shared<Network>(config, rng);
+    nn::freeze(*network, precision);
+    return network;
+}
+
 // Two latents, as with guidance, and 77 tokens.
+template <Precision precision>
 Work unet(const std::string& sizes) {
     const Index side = numbers(sizes, 1)[0];
-    Rng rng(0);
-    const auto network = std::make_shared<sd::Unet>(sd::UnetConfig{}, rng);
+    const auto network = frozen<sd::Unet>(sd::UnetConfig{}, precision);
     const auto run = [=, x = random({2, side, side, 4}, 1), context = random({2, 77, 768}, 2)] {
         const NoGrad off;
         (*network)(Var<float>(x), Tensor<float>::full({2}, 500), Var<float>(context));
     };
-    return {.run = run, .gflop = gflop_of(unet_gflop, side), .parameters = nn::count(*network)};
+    return {.run = run, .gflop = gflop_of(unet_gflop, side)};
 }
 
+template <Precision precision>
 Work vae(const std::string& sizes) {
     const Index side = numbers(sizes, 1)[0];
-    Rng rng(0);
-    const auto network = std::make_shared<sd::VaeDecoder>(sd::DecoderConfig{}, rng);
+    const auto network = frozen<sd::VaeDecoder>(sd::DecoderConfig{}, precision);
     const auto run = [=, z = random({1, side, side, 4}, 1)] {
         const NoGrad off;
         (*network)(Var<float>(z));
     };
-    return {.run = run, .gflop = gflop_of(vae_gflop, side), .parameters = nn::count(*network)};
+    return {.run = run, .gflop = gflop_of(vae_gflop, side)};
 }
 
+template <Precision precision>
 Work clip_text(const std::string& sizes) {
     const Index prompts = numbers(sizes, 1)[0];
+    const auto network = frozen<sd::ClipText>(sd::TextConfig{}, precision);
     Rng rng(0);
-    const auto network = std::make_shared<sd::ClipText>(sd::TextConfig{}, rng);
     Tensor<Index> words({prompts, 77});
     for (Index& word : words) word = rng.below(49408);
     const auto run = [=] {
         const NoGrad off;
         (*network)(words);
     };
-    return {.run = run, .gflop = text_gflop * static_cast<double>(prompts), .parameters = nn::count(*network)};
+    return {.run = run, .gflop = text_gflop * static_cast<double>(prompts)};
 }
 
 }  // namespace
 
 std::vector<Family> sd_families() {
-    return {{"sd_unet", {"8", "16", "32", "64"}, unet},
-            {"sd_vae", {"8", "16", "32", "64"}, vae},
-            {"clip_text", {"1"}, clip_text}};
+    return {{"sd_unet", {"8", "16", "32", "64"}, unet<Precision::full>},
+            {"bf16_sd_unet", {"8", "16", "32", "64"}, unet<Precision::bf16>},
+            {"sd_vae", {"8", "16", "32", "64"}, vae<Precision::full>},
+            {"bf16_sd_vae", {"64"}, vae<Precision::bf16>},
+            {"clip_text", {"1"}, clip_text<Precision::full>},
+            {"bf16_clip_text", {"1"}, clip_text<Precision::bf16>}};
 }
 
 }  // namespace benchmarks

@@ -11,6 +11,7 @@
 #include "genmod/diffusion/sampler/ddim.hpp"
 #include "genmod/diffusion/trainer.hpp"
 #include "genmod/diffusion/unet.hpp"
+#include "genmod/nn/freeze.hpp"
 
 using namespace genmod;
 
@@ -28,6 +29,12 @@ Unet network() {
     return {{.size = 28, .channels = 1, .width = 32, .mults = {1, 2, 4}, .layers = 2, .attention = {7}}, rng};
 }
 
+std::shared_ptr<const Unet> frozen_network() {
+    const auto unet = std::make_shared<Unet>(network());
+    nn::freeze(*unet);
+    return unet;
+}
+
 Work train(const std::string& sizes) {
     const Index batch = numbers(sizes, 1)[0];
     const auto trainer = std::make_shared<diffusion::Trainer<float, Unet>>(
@@ -39,24 +46,24 @@ Work train(const std::string& sizes) {
 
 Work forward(const std::string& sizes) {
     const Index batch = numbers(sizes, 1)[0];
-    const auto unet = std::make_shared<Unet>(network());
+    const auto unet = frozen_network();
     const auto run = [=, images = random({batch, 28, 28, 1}), t = Tensor<float>::full({batch}, 500)] {
         const NoGrad off;
         (*unet)(Var<float>(images), t);
     };
-    return {.run = run, .gflop = gflop_forward * static_cast<double>(batch), .parameters = nn::count(*unet)};
+    return {.run = run, .gflop = gflop_forward * static_cast<double>(batch)};
 }
 
 Work ddim(const std::string& sizes) {
     const Index batch = numbers(sizes, 1)[0];
-    const auto unet = std::make_shared<Unet>(network());
+    const auto unet = frozen_network();
     const auto run = [=] {
         const auto predict = diffusion::denoiser(
             [&](const Tensor<float>& x, const Tensor<float>& t) { return (*unet)(Var<float>(x), t); });
         diffusion::sample(predict, diffusion::Ddim{}, diffusion::ddim_levels(diffusion::Schedule(), 50),
                           {.shape = {batch, 28, 28, 1}, .seed = 1});
     };
-    return {.run = run, .gflop = 50 * gflop_forward * static_cast<double>(batch), .parameters = nn::count(*unet)};
+    return {.run = run, .gflop = 50 * gflop_forward * static_cast<double>(batch)};
 }
 
 }  // namespace

@@ -21,6 +21,8 @@ package_is_here() {
         libpng-dev) header_is_here png.h ;;
         zlib1g-dev) header_is_here zlib.h ;;
         python3) command -v python3 ;;
+        g++-aarch64-linux-gnu) command -v aarch64-linux-gnu-g++ ;;
+        qemu-user) command -v qemu-aarch64 ;;
         libbenchmark-dev) header_is_here benchmark/benchmark.h ;;
         libdnnl-dev) header_is_here dnnl.hpp ;;
         dataset-fashion-mnist) ls /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ;;
@@ -77,6 +79,7 @@ packages_build="g++ cmake ninja-build pkg-config libeigen3-dev libxsimd-dev libs
 packages_examples="libcli11-dev dataset-fashion-mnist"
 packages_tests="catch2 nlohmann-json3-dev"
 packages_all="clang libomp-dev clang-format ccache libbenchmark-dev"
+packages_cross="g++-aarch64-linux-gnu qemu-user"   # equal bits on another kind of processor
 packages_benchmarks="python3 libbenchmark-dev"
 packages_peers="libopenblas-openmp-dev libdnnl-dev python3-venv python3-dev"   # peers of the benchmarks
 packages_sanitize="libclang-rt-dev"   # comes with clang on some systems

@@ -44,6 +44,9 @@ struct Options {
     Index count = 1000;
     Index epochs = 1;
     std::uint64_t seed = 0;
+    std::string only;
+
+    bool wants(const Contender& contender) const { return contender.name.find(only) != std::string::npos; }
 };
 
 using Clock = std::chrono::steady_clock;
@@ -156,6 +159,7 @@ Table compare_points(const Options& o) {
     Rng rng(~std::uint64_t{0});
     std::vector<Tensor<float>> maps{point_map(toy_points(20000, rng), point_side, 2.4)};
     for (const Contender& contender : point_contenders()) {
+        if (!o.wants(contender)) continue;
         PointScore score;
         for (int k = 0; k < seeds; ++k) {
             const auto seed = o.seed + static_cast<std::uint64_t>(k);
@@ -274,13 +278,15 @@ std::vector<Table> compare_pictures(const Options& o) {
     Table variants({"the same models", "pictures", "Fréchet", "precision", "recall", "judge is sure"});
     std::vector<Tensor<float>> strips;
     for (const Contender& contender : picture_contenders(some(images, 0, 256))) {
+        if (!o.wants(contender)) continue;
         const Trained trained = train(contender, batch, 60 * o.minutes, o.steps, o.seed);
         table.add(picture_row(trained, test, o));
         strips.push_back(strip(*trained.model, test, o.seed));
-        const Variant variant = trained.model->variant(some(held_out, 0, o.count), o.seed + 100000);
-        std::vector<std::string> row{trained.name, variant.name};
-        for (const std::string& cell : quality(test, finite(variant.samples))) row.push_back(cell);
-        variants.add(row);
+        for (const Variant& variant : trained.model->variants(some(held_out, 0, o.count), o.seed + 100000)) {
+            std::vector<std::string> row{trained.name, variant.name};
+            for (const std::string& cell : quality(test, finite(variant.samples))) row.push_back(cell);
+            variants.add(row);
+        }
     }
     Tensor<float> sheet({24 * static_cast<Index>(strips.size()), 28, 28, 1});
     for (std::size_t k = 0; k < strips.size(); ++k) {
@@ -329,6 +335,7 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(1, 1 << 30));
     app.add_option("--count", o.count, "Pictures drawn from each model")->capture_default_str();
     app.add_option("--epochs", o.epochs, "Training of the judge")->capture_default_str()->check(CLI::Range(1, 1000));
+    app.add_option("--only", o.only, "Only this family")->check(CLI::IsMember({"VAE", "flow", "GAN", "diffusion"}));
     app.add_option("-s,--seed", o.seed, "Seed")->capture_default_str();
     app.add_option("-o,--output", o.output, "Beginning of the names of the files to write")->capture_default_str();
     return run(app, argc, argv, [&] { run_program(o); });

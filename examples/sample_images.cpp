@@ -21,6 +21,7 @@
 #include "genmod/io/png.hpp"
 #include "genmod/io/progress.hpp"
 #include "genmod/io/safetensors.hpp"
+#include "genmod/nn/freeze.hpp"
 #include "genmod/version.hpp"
 
 using namespace genmod;
@@ -41,6 +42,7 @@ struct Options {
     std::vector<double> guided = {0, 1};
     bool list = false;
     bool bare = false;
+    bool bf16 = false;
     DrawOptions draw;
 };
 
@@ -73,6 +75,7 @@ void add_options(CLI::App& app, Options& o) {
     app.add_option("--spacing", o.spacing, "leading, linspace, trailing or quadratic, for ddim, ddpm and pndm")
         ->capture_default_str();
     app.add_option("--animation", o.animation, "Also write the way from noise to picture as an animated PNG");
+    app.add_flag("--bf16", o.bf16, "Keep and multiply the weights in bf16: half the memory");
     app.add_flag("--list-classes", o.list, "Print the model's classes and end");
     app.add_flag("--disable-image-metadata", o.bare, "Leave the generation parameters out of the PNG");
 }
@@ -155,6 +158,7 @@ io::PngText parameters(const Options& o, const ModelConfig& config, const std::v
                            {"cfg_rescale", o.draw.cfg_rescale},
                            {"seed", static_cast<Index>(seed)},
                            {"model", model},
+                           {"precision", o.bf16 ? "bf16" : "float"},
                            {"version", std::string(version)}};
     add_control(o, json, line);
     return {{"parameters", prompt + "\n" + line}, {"genmod", io::to_text(json)}};
@@ -173,7 +177,8 @@ void run_program(Options o) {
     o.draw.spacing = diffusion::parse_spacing(o.spacing);
     for (const double number : {o.draw.cfg_scale, o.draw.cfg_rescale, o.draw.eta})
         check(is_finite(number), "expected a finite number, found ", number);
-    const TrainedModel model = load_model(open_model(o.model));
+    TrainedModel model = load_model(open_model(o.model));
+    nn::freeze(model.network, o.bf16 ? Precision::bf16 : Precision::full);
     const auto& names = model.config.class_names;
     if (o.list) {
         for (std::size_t k = 0; k < names.size(); ++k) std::printf("%zu %s\n", k, names[k].c_str());

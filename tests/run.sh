@@ -3,8 +3,8 @@
 #
 #   sh tests/run.sh          g++, this machine's instruction set
 #   sh tests/run.sh --all    also clang++ with warnings as errors, under the address and undefined behaviour sanitizers,
-#                            every header alone, equal bits between compilers and instruction sets, layout, and twenty
-#                            seconds of fuzzing where libFuzzer is there
+#                            every header alone, equal bits between compilers and instruction sets (x86-64's and, under
+#                            qemu, aarch64's), layout, and twenty seconds of fuzzing where libFuzzer is there
 #
 # GENMOD_JOBS sets the number of parallel jobs. The last line reads "N passed, N failed".
 set -u
@@ -88,7 +88,7 @@ install_packages $packages_build $packages_examples $packages_tests ${all:+$pack
 suite release
 grep -h '^compile cost: ' build/release/Testing/Temporary/LastTest.log
 if [ -n "$all" ]; then
-    install_packages_if_offered $packages_sanitize
+    install_packages_if_offered $packages_sanitize $packages_cross
     suite asan   # clang++
     alone "headers alone" clang++
     alone "programs that no test runs" g++ 'examples/(bring|compare|diffuse|explore|guide|score)_'

@@ -11,7 +11,6 @@
 #include "genmod/nn/linear.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/nn/norm.hpp"
-#include "genmod/ops/activation.hpp"
 #include "genmod/ops/arithmetic.hpp"
 #include "genmod/ops/shape.hpp"
 
@@ -48,7 +47,7 @@ struct TextLayer : nn::Module {
 
     Var<float> operator()(const Var<float>& x) const {
         const Var<float> h = x + attn(norm1(x));
-        return h + fc2(ops::quick_gelu(fc1(norm2(h))));
+        return h + fc2(fc1(norm2(h), genmod::kernels::Unary::quick_gelu));
     }
 
     static void visit(auto& self, auto&& f) {

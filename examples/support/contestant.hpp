@@ -58,7 +58,7 @@ struct Contestant {
     virtual Tensor<float> latents(Index n, std::uint64_t seed) const = 0;
     virtual Tensor<float> decode(const Tensor<float>& z) const = 0;
     // Samples that come about otherwise than by sample(), which show what its samples lack; `x` [n, ...] are new data.
-    virtual Variant variant(const Tensor<float>& x, std::uint64_t seed) const = 0;
+    virtual std::vector<Variant> variants(const Tensor<float>& x, std::uint64_t seed) const = 0;
 };
 
 // Numbers of a training run that all families share.
@@ -108,8 +108,8 @@ public:
         const genmod::NoGrad off;
         return trainer_.average().expected(trainer_.average().decode(z));
     }
-    Variant variant(const Tensor<float>& x, std::uint64_t) const override {
-        return {"new pictures, encoded and decoded", decode(*encode(x))};
+    std::vector<Variant> variants(const Tensor<float>& x, std::uint64_t) const override {
+        return {{"new pictures, encoded and decoded", decode(*encode(x))}};
     }
 
 private:
@@ -173,8 +173,8 @@ public:
         const genmod::NoGrad off;
         return trainer_.average().transform.inverse(Var<float>(z)).y.value();
     }
-    Variant variant(const Tensor<float>& x, std::uint64_t seed) const override {
-        return {"from the whole base, deviation 1", trainer_.average().sample(x.dim(0), seed)};
+    std::vector<Variant> variants(const Tensor<float>& x, std::uint64_t seed) const override {
+        return {{"from the whole base, deviation 1", trainer_.average().sample(x.dim(0), seed)}};
     }
 
 private:
@@ -201,10 +201,13 @@ public:
         const genmod::NoGrad off;
         return trainer_.average()(Var<float>(z)).value();
     }
-    Variant variant(const Tensor<float>& x, std::uint64_t seed) const override {
+    std::vector<Variant> variants(const Tensor<float>& x, std::uint64_t seed) const override {
         const genmod::NoGrad off;
-        const Var<float> z(latents(x.dim(0), seed));
-        return {"by the last weights, not their average", trainer_.generator()(z).value()};
+        const Tensor<float> z = latents(x.dim(0), seed);
+        const auto nearer = [&](double deviation) { return decode(genmod::diffusion::combine(deviation, z, 0, z)); };
+        return {{"by the last weights, not their average", trainer_.generator()(Var<float>(z)).value()},
+                {"from latents of deviation 0.75", nearer(0.75)},
+                {"from latents of deviation 0.5", nearer(0.5)}};
     }
 
 private:
@@ -264,10 +267,10 @@ public:
     Tensor<float> decode(const Tensor<float>& z) const override {
         return genmod::diffusion::sample(predict(false), genmod::diffusion::Ddim{}, levels(), {.start = z});
     }
-    Variant variant(const Tensor<float>& x, std::uint64_t seed) const override {
+    std::vector<Variant> variants(const Tensor<float>& x, std::uint64_t seed) const override {
         const auto ddpm_levels = genmod::diffusion::ddpm_levels(schedule_, 50);
-        return {"by DDPM, 50 steps", genmod::diffusion::sample(predict(true), genmod::diffusion::Ddpm{}, ddpm_levels,
-                                                               {.shape = x.shape(), .seed = seed})};
+        return {{"by DDPM, 50 steps", genmod::diffusion::sample(predict(true), genmod::diffusion::Ddpm{}, ddpm_levels,
+                                                                {.shape = x.shape(), .seed = seed})}};
     }
 
 private:

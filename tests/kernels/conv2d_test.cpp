@@ -203,6 +203,26 @@ TEST_CASE("convolutions of larger shapes agree with the definition") {
     Problem<float>(random, with_output(strided, 1, 1), 5).check(16);
 }
 
+TEMPLATE_TEST_CASE("convolutions to few channels agree with the definition, in strips and rows of any length", "",
+                   float, double) {
+    Random random(9);
+    for (int round = 0; round < 40; ++round) {
+        ConvShape shape{.n = pick(random, {1, 2}),
+                        .height = pick(random, {1, 4}),
+                        .width = pick(random, {16, 30, 270}),
+                        .out = pick(random, {1, 2, 3, 4, 5, 6})};
+        shape.in = shape.width > 200 ? 8 : pick(random, {8, 16, 48, 400});
+        shape.kernel_h = pick(random, {1, 2, 3});
+        shape.kernel_w = pick(random, {2, 3, 4});
+        shape.pad_top = static_cast<Index>(random() % 4) % shape.kernel_h;
+        shape.pad_left = static_cast<Index>(random() % 8) % shape.kernel_w;
+        shape.height += shape.kernel_h;
+        Problem<TestType>(random, with_output(shape, pick(random, {0, 1}), pick(random, {0, 2})),
+                          static_cast<unsigned>(random()))
+            .check(16);
+    }
+}
+
 TEMPLATE_TEST_CASE("kernels as large as the picture agree with the definition", "", float, double) {
     Random random(6);
     for (unsigned parts = 0; parts < 16; ++parts) {
@@ -233,8 +253,9 @@ TEST_CASE("convolutions give equal bits for any threads and executors") {
         std::shuffle(order.begin(), order.end(), random);
         for (const Index index : order) tile(index);
     };
-    for (int round = 0; round < 8; ++round) {
-        ConvShape shape{.n = 6, .height = 14, .width = 13, .in = 40, .out = 33, .pad_top = 1, .pad_left = 1};
+    for (int round = 0; round < 12; ++round) {
+        const Index out = round < 8 ? 33 : 4;
+        ConvShape shape{.n = 6, .height = 14, .width = 13, .in = 40, .out = out, .pad_top = 1, .pad_left = 1};
         shape.kernel_h = shape.kernel_w = round % 2 == 0 ? 3 : 4;
         shape.stride = round % 4 < 2 ? 1 : 2;
         const Problem<float> problem(random, with_output(shape, 1, 1), static_cast<unsigned>(random()));

@@ -123,6 +123,17 @@ TEMPLATE_TEST_CASE("elementary functions are accurate to 2.5 units in the last p
     }
 }
 
+TEMPLATE_TEST_CASE("exp_not_large has the bits of exp, subnormal results included", "", float, double) {
+    using T = TestType;
+    for (const double low : {-1.0, -80.0, sizeof(T) == 4 ? -110.0 : -760.0})
+        for (int k = 0; k < 100000; ++k) {
+            const T x = static_cast<T>(low + (64 - low) * k / 100000);
+            REQUIRE(simd::exp_not_large(Batch<T>(x)).get(0) == simd::exp(x));
+        }
+    CHECK(simd::exp_not_large(Batch<T>(-std::numeric_limits<T>::infinity())).get(0) == T(0));
+    CHECK(std::isnan(simd::exp_not_large(Batch<T>(std::numeric_limits<T>::quiet_NaN())).get(0)));
+}
+
 TEMPLATE_TEST_CASE("elementary functions at zero, infinity, NaN and beyond the range of results", "", float, double) {
     using T = TestType;
     using Limits = std::numeric_limits<T>;

@@ -51,7 +51,10 @@ std::string described(const auto& model) {
     std::string text;
     nn::for_each_leaf(model, [&](const std::string& key, const auto& leaf, nn::Layout layout) {
         text += key + " " + to_string(leaf.shape());
-        text += layout == nn::Layout::as_is ? "\n" : layout == nn::Layout::conv ? " conv\n" : " transposed\n";
+        text += layout == nn::Layout::as_is    ? "\n"
+                : layout == nn::Layout::linear ? " linear\n"
+                : layout == nn::Layout::conv   ? " conv\n"
+                                               : " transposed\n";
     });
     return text;
 }
@@ -62,13 +65,13 @@ TEST_CASE("every leaf is visited once, in order, under its full name") {
     Rng rng(1);
     const Everything model(rng);
     REQUIRE(described(model) ==
-            "plain.weight [4, 3]\n"
+            "plain.weight [4, 3] linear\n"
             "list.0.weight [5, 3, 3, 2] conv\n"
             "list.0.bias [5]\n"
             "list.1.weight [1, 1, 1, 5] conv\n"
-            "present.weight [3, 2]\n"
+            "present.weight [3, 2] linear\n"
             "present.bias [3]\n"
-            "choices.1.weight [1, 1]\n"
+            "choices.1.weight [1, 1] linear\n"
             "choices.1.bias [1]\n"
             "choices.2.weight [2, 4, 4, 3] transposed\n"
             "choices.2.bias [3]\n"
@@ -153,6 +156,6 @@ TEST_CASE("a list of modules is walked like a module") {
     std::vector<nn::Linear<double>> layers;
     layers.emplace_back(1, 2, rng);
     layers.emplace_back(2, 1, rng);
-    REQUIRE(described(layers) == "0.weight [2, 1]\n0.bias [2]\n1.weight [1, 2]\n1.bias [1]\n");
+    REQUIRE(described(layers) == "0.weight [2, 1] linear\n0.bias [2]\n1.weight [1, 2] linear\n1.bias [1]\n");
     REQUIRE(nn::count(nn::clone(layers)) == 7);
 }

@@ -73,6 +73,31 @@ TEST_CASE("gradients and tangents of conv2d") {
     const auto residual = rng.normals<double>({2, 5, 6, 3});
     require_gradient("conv2d", [](const Vars& in) { return ops::conv2d(in[0], in[1], in[2], {}, in[3]); },
                      {x, rng.normals<double>({3, 1, 1, 2}), bias, residual});
+    const auto shift = rng.normals<double>({2, 3});
+    require_gradient("conv2d",
+                     [](const Vars& in) { return ops::conv2d(in[0], in[1], in[2], {}, Var<double>{}, in[3]); },
+                     {x, rng.normals<double>({3, 1, 1, 2}), bias, shift});
+    require_gradient(
+        "conv2d", [](const Vars& in) { return ops::conv2d(in[0], in[1], Var<double>{}, {.padding = 1}, in[2], in[3]); },
+        {x, rng.normals<double>({3, 3, 3, 2}), residual, shift});
+}
+
+TEST_CASE("conv2d shifts every pixel of a sample, whichever way it is computed") {
+    Rng rng(7);
+    for (const Index in : {2, 16})
+        for (const Index stride : {1, 2}) {
+            const ops::Conv2dOptions options{.stride = stride, .padding = 1};
+            const auto x = rng.normals<double>({3, 9, 10, in}), w = rng.normals<double>({12, 3, 3, in}),
+                       bias = rng.normals<double>({12}), shift = rng.normals<double>({3, 12});
+            const auto plain = ops::conv2d<double>(x, w, bias, options).value();
+            const auto residual = rng.normals<double>(plain.shape());
+            const auto y = ops::conv2d<double>(x, w, bias, options, residual, shift).value();
+            const Index sample = y.size() / 3;
+            for (Index k = 0; k < y.size(); ++k)
+                REQUIRE(y[k] == Approx(plain[k] + residual[k] + shift[k / sample * 12 + k % 12]).epsilon(1e-12));
+        }
+    const auto x = rng.normals<double>({3, 9, 10, 2}), w = rng.normals<double>({12, 3, 3, 2});
+    REQUIRE_THROWS_AS(ops::conv2d<double>(x, w, Var<double>{}, {}, Var<double>{}, rng.normals<double>({1, 12})), Error);
 }
 
 TEST_CASE("conv_transpose2d is the transposed map of conv2d") {

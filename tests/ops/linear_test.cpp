@@ -1,8 +1,12 @@
 #include "genmod/ops/linear.hpp"
 
+#include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "genmod/core/rng.hpp"
+#include "genmod/kernels/packed.hpp"
+#include "genmod/ops/activation.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 #include "tests/support/naive_gemm.hpp"
@@ -42,12 +46,65 @@ TEST_CASE("gradients and tangents of linear") {
         "linear", [&](const auto& in) { return ops::linear(in, Var<double>(w), Var<double>(bias)); }, x);
 }
 
+TEST_CASE("gradients of linear with an activation, and of a gated one") {
+    Rng rng(7);
+    const auto x = rng.normals<double>({2, 3, 4}), w = rng.normals<double>({6, 4}), bias = rng.normals<double>({6});
+    require_gradient("linear", [](const Vars& in) { return ops::linear(in[0], in[1], in[2], kernels::Unary::silu); },
+                     {x, w, bias});
+    require_tangent(
+        "linear",
+        [&](const auto& in) { return ops::linear(in, Var<double>(w), Var<double>(bias), kernels::Unary::tanh); }, x);
+    require_gradient("linear_geglu", [](const Vars& in) { return ops::linear_geglu(in[0], in[1], in[2]); },
+                     {x, w, bias});
+}
+
+TEST_CASE("linear with an activation has the bits of the two apart, recorded or not") {
+    Rng rng(8);
+    for (int round = 0; round < 30; ++round) {
+        const Index rows = 1 + rng.below(300), in = 1 + rng.below(40), out = 2 * (1 + rng.below(40));
+        const auto x = rng.normals<float>({rows, in}), w = rng.normals<float>({out, in}),
+                   bias = rng.normals<float>({out});
+        const auto plain = ops::linear<float>(x, w, bias);
+        const auto silu = ops::silu(plain).value(), gated = ops::geglu(plain).value();
+        for (const bool recorded : {false, true}) {
+            const auto weight = recorded ? Var<float>::parameter(w) : Var<float>(w);
+            const auto found = ops::linear<float>(x, weight, bias, kernels::Unary::silu).value();
+            REQUIRE(std::equal(found.begin(), found.end(), silu.begin(), silu.end()));
+            const auto found_gated = ops::linear_geglu<float>(x, weight, bias).value();
+            REQUIRE(std::equal(found_gated.begin(), found_gated.end(), gated.begin(), gated.end()));
+        }
+    }
+}
+
+TEST_CASE("a gated product has the bits of its parts, cut into blocks or not, packed or not") {
+    Rng rng(9);
+    for (const Index half : {32, 640, 200, 7})
+        for (const Index rows : {1, 20, 500}) {
+            const Index in = 400;
+            const auto x = rng.normals<float>({rows, in}), w = rng.normals<float>({2 * half, in}),
+                       bias = rng.normals<float>({2 * half});
+            for (const auto precision : {Precision::full, Precision::bf16}) {
+                const auto weight =
+                    Var<float>::frozen(w.shape(), std::make_shared<const kernels::PackedWeights<float>>(
+                                                      kernels::pack_weights(w.data(), 2 * half, in, precision)));
+                const auto expected = ops::geglu(ops::linear<float>(x, weight, bias)).value();
+                const auto found = ops::linear_geglu<float>(x, weight, bias).value();
+                REQUIRE(found.shape() == Shape{rows, half});
+                REQUIRE(std::equal(found.begin(), found.end(), expected.begin(), expected.end()));
+                if (precision == Precision::bf16) continue;
+                const auto unpacked = ops::linear_geglu<float>(x, w, bias).value();
+                REQUIRE(std::equal(unpacked.begin(), unpacked.end(), expected.begin(), expected.end()));
+            }
+        }
+}
+
 TEST_CASE("linear refuses what does not fit") {
     const Var<float> x(Tensor<float>::zeros({2, 3})), w(Tensor<float>::zeros({4, 3})), none;
     REQUIRE_THROWS_AS(ops::linear(x, Var<float>(Tensor<float>::zeros({4, 2})), none), Error);
     REQUIRE_THROWS_AS(ops::linear(x, w, x), Error);
     REQUIRE_THROWS_AS(ops::linear(x, none, none), Error);
     REQUIRE_THROWS_AS(ops::linear(none, w, none), Error);
+    REQUIRE_THROWS_AS(ops::linear_geglu(x, Var<float>(Tensor<float>::zeros({5, 3})), none), Error);
     REQUIRE(ops::linear(Var<float>(Tensor<float>::zeros({0, 3})), w, none).shape() == Shape{0, 4});
 }
 

@@ -8,9 +8,24 @@
 
 #include "genmod/autograd/node.hpp"
 #include "genmod/core/context.hpp"
+#include "genmod/core/error.hpp"
 #include "genmod/core/tensor.hpp"
 
 namespace genmod {
+
+namespace kernels {
+template <class T>
+struct PackedWeights;  // kernels/packed.hpp
+}
+
+namespace detail {
+
+[[noreturn]] inline void refuse_frozen(const Shape& shape) {
+    fail(ErrorCode::argument, "a frozen weight of shape ", shape,
+         " is read by its own layer only, and never written: see nn/freeze.hpp");
+}
+
+}  // namespace detail
 
 // The value of an op together with the node that leads back to its inputs. A Var made from a tensor is a constant;
 // parameter() makes a leaf, whose gradient is asked for. Copies share value and node.
@@ -29,17 +44,34 @@ public:
         return result;
     }
 
-    // True for a Var that was never given a value: an absent bias, say.
-    bool empty() const { return value_.empty(); }
+    // A weight of the given shape in the form that products read. It has no value() (nn/freeze.hpp).
+    static Var frozen(const Shape& shape, std::shared_ptr<const kernels::PackedWeights<T>> packed) {
+        Var result(Tensor<T>(shape, nullptr));
+        result.packed_ = std::move(packed);
+        return result;
+    }
 
-    const Tensor<T>& value() const { return value_; }
-    Tensor<T>& value() { return value_; }
+    // True for a Var that was never given a value: an absent bias, say.
+    bool empty() const { return value_.empty() && packed_ == nullptr; }
+
+    // Throws Error for a frozen weight, as data() and item() do.
+    const Tensor<T>& value() const {
+        if (packed_ != nullptr) detail::refuse_frozen(shape());
+        return value_;
+    }
+    Tensor<T>& value() {
+        if (packed_ != nullptr) detail::refuse_frozen(shape());
+        return value_;
+    }
     const Shape& shape() const { return value_.shape(); }
     Index rank() const { return value_.rank(); }
-    Index size() const { return value_.size(); }
+    Index size() const { return packed_ == nullptr ? value_.size() : shape().size(); }
     Index dim(Index axis) const { return value_.dim(axis); }
-    const T* data() const { return value_.data(); }
-    T item() const { return value_.item(); }
+    const T* data() const { return value().data(); }
+    T item() const { return value().item(); }
+
+    // What a frozen weight has; null for every other Var.
+    const std::shared_ptr<const kernels::PackedWeights<T>>& packed() const { return packed_; }
 
     bool requires_grad() const { return node_ != nullptr; }
     // What backward() collected for this leaf; empty before.
@@ -50,7 +82,7 @@ public:
     }
 
     // The same value as a constant.
-    Var detach() const { return Var(value_); }
+    Var detach() const { return Var(value()); }
 
     // Records how this value was made. `backward` is called as backward(dy, sinks); sinks[i] belongs to inputs[i]. It
     // may capture tensors, never Vars: a Var would keep its own node alive.
@@ -67,6 +99,7 @@ public:
 private:
     Tensor<T> value_;
     std::shared_ptr<Node<T>> node_;
+    std::shared_ptr<const kernels::PackedWeights<T>> packed_;
 };
 
 // Whether an op on these inputs has to remember how its result is made.

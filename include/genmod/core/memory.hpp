@@ -11,6 +11,9 @@
 #include <mutex>
 #include <new>
 #include <vector>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "genmod/core/types.hpp"
 
@@ -42,10 +45,10 @@ public:
                 return buffer;
             }
         }
-        void* buffer = std::aligned_alloc(64, rounded);
+        void* buffer = from_system(rounded);
         if (buffer == nullptr) {
             trim();
-            buffer = std::aligned_alloc(64, rounded);
+            buffer = from_system(rounded);
         }
         if (buffer == nullptr) throw std::bad_alloc();
         system_calls_.fetch_add(1, std::memory_order_relaxed);
@@ -116,6 +119,18 @@ private:
 #else
     static constexpr bool bypassed = false;
 #endif
+
+    // Null when there is none. Large buffers ask for large pages, which cost fewer page faults and fewer misses of the
+    // address cache.
+    static void* from_system(std::size_t bytes) {
+        constexpr std::size_t page = std::size_t{2} << 20;
+        if (bytes < 2 * page) return std::aligned_alloc(64, bytes);
+        void* const buffer = std::aligned_alloc(page, (bytes + page - 1) / page * page);
+#if defined(__linux__)
+        if (buffer != nullptr) madvise(buffer, bytes, MADV_HUGEPAGE);
+#endif
+        return buffer;
+    }
 
     // Size classes: eight to each power of two, from 64 bytes on.
     static std::size_t class_of(std::size_t bytes) {

@@ -12,6 +12,7 @@
 #include "genmod/core/error.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/flows/transform.hpp"
+#include "genmod/nn/by_chunks.hpp"
 #include "genmod/nn/latent.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/ops/arithmetic.hpp"
@@ -54,7 +55,11 @@ struct Flow : nn::Module {
         const NoGrad off;
         Tensor<T> z = nn::sample_normals<T>(latent.inserted(0, n), seed);
         for (T& number : z) number *= static_cast<T>(temperature);
-        return detail::inverse<T>(transform, Var<T>(std::move(z)), context).y.value();
+        const auto decode = [&](const Tensor<T>& part) {
+            return detail::inverse<T>(transform, part, context).y.value();
+        };
+        // Points by chunks. (A context belongs to the whole batch.)
+        return latent.size() <= 64 && context.empty() ? nn::by_chunks(z, 512, decode) : decode(z);
     }
 
     // Starts what depends on data from a batch x [n, ...], once, before training.

@@ -17,6 +17,7 @@
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/gan/spectral_norm.hpp"
+#include "genmod/nn/by_chunks.hpp"
 #include "genmod/nn/conv2d.hpp"
 #include "genmod/nn/init.hpp"
 #include "genmod/nn/latent.hpp"
@@ -100,7 +101,8 @@ struct Generator : nn::Module {
     Tensor<T> sample(Index n, std::uint64_t seed) const {
         check(n >= 1, "Generator: cannot draw ", n, " pictures");
         const NoGrad off;
-        return (*this)(nn::sample_normals<T>({n, config.latent}, seed)).value();
+        return nn::by_chunks(nn::sample_normals<T>({n, config.latent}, seed), 64,
+                             [&](const Tensor<T>& z) { return (*this)(z).value(); });
     }
 
     static void visit(auto& self, auto&& f) {

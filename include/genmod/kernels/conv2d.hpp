@@ -15,7 +15,8 @@ struct ConvShape {
     Index out_height = 0, out_width = 0;
 };
 
-// y = convolution of x with weight, then the epilogue (bias [out], residual and mode over y's layout).
+// y = convolution of x with weight, then the epilogue (bias [out], or [n, out] with bias_step out; residual and mode
+// over y's layout).
 template <class T>
 void conv2d(const ConvShape& shape, const T* x, const T* weight, T* y, const Epilogue<T>& epilogue = {});
 

@@ -31,9 +31,9 @@ struct Conv2d : Module {
         if (o.bias) bias = fan_in_parameter<T>({out}, in * o.kernel * o.kernel, rng);
     }
 
-    // `residual`, if given, is added to the result.
-    Var<T> operator()(const Var<T>& x, const Var<T>& residual = {}) const {
-        return ops::conv2d(x, weight, bias, options, residual);
+    // `residual` and, for every pixel of a sample, `shift` [n, out] are added to the result where they are given.
+    Var<T> operator()(const Var<T>& x, const Var<T>& residual = {}, const Var<T>& shift = {}) const {
+        return ops::conv2d(x, weight, bias, options, residual, shift);
     }
     Dual<T> operator()(const Dual<T>& x) const { return ops::conv2d(x, weight, bias, options); }
 

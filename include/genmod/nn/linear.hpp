@@ -4,6 +4,7 @@
 #include "genmod/autograd/dual.hpp"
 #include "genmod/autograd/var.hpp"
 #include "genmod/core/rng.hpp"
+#include "genmod/kernels/elementwise.hpp"
 #include "genmod/nn/init.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/ops/linear.hpp"
@@ -28,8 +29,12 @@ struct Linear : Module {
     Var<T> operator()(const Var<T>& x) const { return ops::linear(x, weight, bias); }
     Dual<T> operator()(const Dual<T>& x) const { return ops::linear(x, weight, bias); }
 
+    // f of it (kernels::Unary), in one pass where no gradient is recorded.
+    Var<T> operator()(const Var<T>& x, kernels::Unary f) const { return ops::linear(x, weight, bias, f); }
+    Dual<T> operator()(const Dual<T>& x, kernels::Unary f) const { return ops::linear(x, weight, bias, f); }
+
     static void visit(auto& self, auto&& f) {
-        f("weight", self.weight);
+        f("weight", self.weight, Layout::linear);
         f("bias", self.bias);
     }
 };

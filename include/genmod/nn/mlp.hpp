@@ -33,6 +33,22 @@ Value activate(Activation activation, const Value& x) {
     fail(ErrorCode::argument, "activate: there is no activation number ", static_cast<int>(activation));
 }
 
+// activate(activation, layer(x)), in one pass where no gradient is recorded.
+template <class T, class Value>
+Value activated(const Linear<T>& layer, Activation activation, const Value& x) {
+    using kernels::Unary;
+    switch (activation) {
+        case Activation::relu: return layer(x, Unary::relu);
+        case Activation::silu: return layer(x, Unary::silu);
+        case Activation::gelu: return layer(x, Unary::gelu);
+        case Activation::gelu_tanh: return layer(x, Unary::gelu_tanh);
+        case Activation::quick_gelu: return layer(x, Unary::quick_gelu);
+        case Activation::tanh: return layer(x, Unary::tanh);
+        case Activation::sigmoid: return layer(x, Unary::sigmoid);
+        default: return activate(activation, layer(x));
+    }
+}
+
 struct MlpOptions {
     std::vector<Index> hidden = {128, 128};  // widths of the layers between
     Activation activation = Activation::silu;
@@ -60,9 +76,9 @@ struct Mlp : Module {
 private:
     template <class Value>
     Value apply(const Value& x) const {
-        Value h = layers.front()(x);
-        for (std::size_t k = 1; k < layers.size(); ++k) h = layers[k](activate(activation, h));
-        return h;
+        Value h = x;
+        for (std::size_t k = 0; k + 1 < layers.size(); ++k) h = activated(layers[k], activation, h);
+        return layers.back()(h);
     }
 };
 

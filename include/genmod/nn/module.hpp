@@ -18,9 +18,10 @@
 
 namespace genmod::nn {
 
-// How a weight lies in memory compared with PyTorch's files: equal; [out, kh, kw, in] for the file's
-// [out, in, kh, kw]; [in, kh, kw, out] for the file's [in, out, kh, kw].
-enum class Layout { as_is, conv, conv_transposed };
+// How a leaf lies in memory compared with PyTorch's files: equal; equal, the weight [out, in] of a linear layer;
+// [out, kh, kw, in] for the file's [out, in, kh, kw]; [in, kh, kw, out] for the file's [in, out, kh, kw]. Leaves that
+// are `linear` or `conv` are read by ops::linear and ops::conv2d alone, so that nn::freeze may pack them.
+enum class Layout { as_is, linear, conv, conv_transposed };
 
 namespace detail {
 
@@ -173,10 +174,12 @@ Model clone(const Model& model) {
         return Model(model);
     }();
     for_each_leaf(copy, []<class Part>(const std::string&, Part& part) {
-        if constexpr (requires { part.requires_grad(); })
+        if constexpr (requires { part.requires_grad(); }) {
+            if (part.packed() != nullptr) return;  // never written, and so shared
             part = part.requires_grad() ? Part::parameter(part.value().clone()) : Part(part.value().clone());
-        else
+        } else {
             part = part.clone();
+        }
     });
     return copy;
 }

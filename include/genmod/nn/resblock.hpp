@@ -77,8 +77,8 @@ private:
     Value apply(const Value& x, const Var<T>& time) const {
         check(time.empty() != time_emb_proj.has_value(), "ResBlock: expected ",
               time_emb_proj ? "a time embedding" : "no time embedding", ", found shape ", time.shape());
-        Value h = conv1(norm1.silu(x));
-        h = dropout(time_emb_proj ? with_time(h, (*time_emb_proj)(ops::silu(time))) : norm2.silu(h));
+        const Var<T> t = time_emb_proj ? (*time_emb_proj)(ops::silu(time)) : Var<T>();
+        const Value h = dropout(scale_shift ? modulated(conv1(norm1.silu(x)), t) : norm2.silu(first(norm1.silu(x), t)));
         const Value sum = second(h, conv_shortcut ? (*conv_shortcut)(x) : x);
         return output_scale == 1 ? sum : ops::scale(sum, 1 / output_scale);
     }
@@ -86,12 +86,17 @@ private:
     Var<T> second(const Var<T>& h, const Var<T>& residual) const { return conv2(h, residual); }
     Dual<T> second(const Dual<T>& h, const Dual<T>& residual) const { return ops::add(conv2(h), residual); }
 
-    // silu(norm2(h + t)), or silu(norm2(h) (1 + scale) + shift) where t is scale and shift side by side.
+    // conv1(x) + t, where there is a t.
+    Var<T> first(const Var<T>& x, const Var<T>& t) const { return conv1(x, {}, t); }
+    Dual<T> first(const Dual<T>& x, const Var<T>& t) const {
+        return t.empty() ? conv1(x) : ops::add(conv1(x), ops::reshape(t, {t.dim(0), 1, 1, t.dim(1)}));
+    }
+
+    // silu(norm2(h) (1 + scale) + shift) where t is scale and shift side by side.
     template <class Value>
-    Value with_time(const Value& h, const Var<T>& t) const {
+    Value modulated(const Value& h, const Var<T>& t) const {
         const Index n = t.dim(0), width = h.dim(-1);
         const Var<T> pixelwise = ops::reshape(t, {n, 1, 1, t.dim(1)});
-        if (!scale_shift) return norm2.silu(ops::add(h, pixelwise));
         const Var<T> scale = ops::slice(pixelwise, -1, 0, width), shift = ops::slice(pixelwise, -1, width, 2 * width);
         if constexpr (std::is_same_v<Value, Var<T>>)
             return norm2.silu(h, scale, shift);

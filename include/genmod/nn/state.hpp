@@ -18,14 +18,17 @@
 #include "genmod/io/safetensors.hpp"
 #include "genmod/io/safetensors_writer.hpp"
 #include "genmod/nn/module.hpp"
+#include "genmod/ops/kept_weight.hpp"
 
 namespace genmod::nn {
 
 namespace detail {
 
+inline bool reordered(Layout layout) { return layout == Layout::conv || layout == Layout::conv_transposed; }
+
 // [a, kh, kw, b] in memory is [a, b, kh, kw] in a file.
 inline Shape file_shape(const Shape& shape, Layout layout) {
-    if (layout == Layout::as_is) return shape;
+    if (!reordered(layout)) return shape;
     check(shape.rank() == 4, "nn: a convolution's weight has four axes, found ", shape);
     return {shape.dim(0), shape.dim(3), shape.dim(1), shape.dim(2)};
 }
@@ -40,7 +43,7 @@ void swap_axes(Index outer, Index rows, Index cols, const T* from, T* to) {
 
 template <class T>
 Tensor<T> to_file_layout(const Tensor<T>& value, Layout layout) {
-    if (layout == Layout::as_is) return value;
+    if (!reordered(layout)) return value;
     Tensor<T> result(file_shape(value.shape(), layout));
     const Shape& shape = value.shape();
     swap_axes(shape.dim(0), shape.dim(1) * shape.dim(2), shape.dim(3), value.data(), result.data());
@@ -50,7 +53,7 @@ Tensor<T> to_file_layout(const Tensor<T>& value, Layout layout) {
 // Overwrites the numbers of `value`, which keeps its buffer.
 template <class T>
 void from_file_layout(const Tensor<T>& file, Layout layout, Tensor<T>& value) {
-    if (layout == Layout::as_is) return value.assign(file);
+    if (!reordered(layout)) return value.assign(file);
     const Shape& shape = value.shape();
     swap_axes(shape.dim(0), shape.dim(3), shape.dim(1) * shape.dim(2), file.data(), value.data());
 }
@@ -64,12 +67,12 @@ Tensor<T>& tensor_of(Var<T>& leaf) {
     return leaf.value();
 }
 template <class T>
-const Tensor<T>& tensor_of(const Tensor<T>& leaf) {
+Tensor<T> tensor_of(const Tensor<T>& leaf) {
     return leaf;
 }
 template <class T>
-const Tensor<T>& tensor_of(const Var<T>& leaf) {
-    return leaf.value();
+Tensor<T> tensor_of(const Var<T>& leaf) {
+    return ops::numbers(leaf);
 }
 
 }  // namespace detail

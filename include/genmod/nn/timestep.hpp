@@ -100,8 +100,8 @@ struct TimestepEmbedding : Module {
 
     TimestepEmbedding(Index in, Index out, Rng& rng) : linear_1(in, out, rng), linear_2(out, out, rng) {}
 
-    Var<T> operator()(const Var<T>& x) const { return linear_2(ops::silu(linear_1(x))); }
-    Dual<T> operator()(const Dual<T>& x) const { return linear_2(ops::silu(linear_1(x))); }
+    Var<T> operator()(const Var<T>& x) const { return linear_2(linear_1(x, kernels::Unary::silu)); }
+    Dual<T> operator()(const Dual<T>& x) const { return linear_2(linear_1(x, kernels::Unary::silu)); }
 
     static void visit(auto& self, auto&& f) {
         f("linear_1", self.linear_1);

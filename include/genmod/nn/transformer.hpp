@@ -10,8 +10,8 @@
 #include "genmod/nn/linear.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/nn/norm.hpp"
-#include "genmod/ops/activation.hpp"
 #include "genmod/ops/arithmetic.hpp"
+#include "genmod/ops/linear.hpp"
 
 namespace genmod::nn {
 
@@ -23,7 +23,7 @@ struct FeedForward : Module {
 
     FeedForward(Index width, Index inner, Rng& rng) : proj(width, 2 * inner, rng), out(inner, width, rng) {}
 
-    Var<T> operator()(const Var<T>& x) const { return out(ops::geglu(proj(x))); }
+    Var<T> operator()(const Var<T>& x) const { return out(ops::linear_geglu(x, proj.weight, proj.bias)); }
 
     static void visit(auto& self, auto&& f) {
         f("net.0.proj", self.proj);

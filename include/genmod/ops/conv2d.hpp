@@ -8,7 +8,9 @@
 #include "genmod/core/error.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/kernels/conv2d.hpp"
+#include "genmod/kernels/packed.hpp"
 #include "genmod/kernels/reduce.hpp"
+#include "genmod/ops/kept_weight.hpp"
 
 namespace genmod::ops {
 
@@ -46,31 +48,55 @@ inline kernels::ConvShape conv_shape(const Shape& x, const Shape& weight, const 
 
 }  // namespace detail
 
-// x [n, h, w, in], weight [out, kh, kw, in], bias [out] or empty, residual [n, oh, ow, out] or empty
-// -> convolution + bias + residual [n, oh, ow, out], where oh = (h + 2 * padding + end_padding - kh) / stride + 1,
-// rounded down. Throws Error when they do not fit.
+namespace detail {
+
+// The bias of each sample, [n, out].
+template <class T>
+Tensor<T> shifted_bias(const Var<T>& bias, const Var<T>& shift) {
+    if (bias.empty()) return shift.value();
+    Tensor<T> sum(shift.shape());
+    const Index out = bias.size();
+    for (Index k = 0; k < sum.size(); ++k) sum[k] = bias.value()[k % out] + shift.value()[k];
+    return sum;
+}
+
+}  // namespace detail
+
+// x [n, h, w, in], weight [out, kh, kw, in], bias [out] or empty, residual [n, oh, ow, out] or empty, shift [n, out] or
+// empty -> convolution + (bias + shift of the sample) + residual [n, oh, ow, out], where
+// oh = (h + 2 * padding + end_padding - kh) / stride + 1, rounded down. Throws Error when they do not fit.
 template <class T>
 Var<T> conv2d(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, Conv2dOptions options = {},
-              const Var<T>& residual = {}) {
+              const Var<T>& residual = {}, const Var<T>& shift = {}) {
     const kernels::ConvShape shape = detail::conv_shape(x.shape(), weight.shape(), options);
     check(bias.empty() || bias.shape() == Shape{shape.out}, "conv2d: bias ", bias.shape(), " does not fit weight ",
           weight.shape());
+    check(shift.empty() || shift.shape() == Shape{shape.n, shape.out}, "conv2d: shift ", shift.shape(),
+          " does not fit x ", x.shape(), " and weight ", weight.shape());
     Tensor<T> y({shape.n, shape.out_height, shape.out_width, shape.out});
     check(residual.empty() || residual.shape() == y.shape(), "conv2d: residual ", residual.shape(),
           " does not fit the result ", y.shape());
-    kernels::conv2d(shape, x.data(), weight.data(), y.data(), {.bias = bias.data(), .residual = residual.data()});
+    const Tensor<T> biases = shift.empty() ? bias.value() : detail::shifted_bias(bias, shift);
+    const kernels::Epilogue<T> epilogue{
+        .bias = biases.data(), .bias_step = shift.empty() ? 0 : shape.out, .residual = residual.data()};
+    if (weight.packed() != nullptr)
+        kernels::conv2d_packed(shape, x.data(), *weight.packed(), y.data(), epilogue);
+    else
+        kernels::conv2d(shape, x.data(), weight.data(), y.data(), epilogue);
     Var<T> result(y);
-    if (recording(x, weight, bias, residual))
-        result.attach({x, weight, bias, residual},
-                      [shape, xv = x.value(), wv = weight.value()](const Tensor<T>& dy, Sinks<T>& sinks) {
-                          if (auto dx = sinks[0])
-                              kernels::conv2d_backward_input(shape, dy.data(), wv.data(), dx.data, {.mode = dx.mode});
-                          if (auto dw = sinks[1])
-                              kernels::conv2d_backward_weight(shape, xv.data(), dy.data(), dw.data, dw.mode);
-                          if (auto db = sinks[2])
-                              kernels::sum_rows(dy.size() / shape.out, shape.out, dy.data(), db.data, db.mode);
-                          sinks.give(3, dy);
-                      });
+    if (recording(x, weight, bias, residual, shift))
+        result.attach({x, weight, bias, residual, shift}, [shape, xv = x.value(), kept = detail::KeptWeight<T>(weight)](
+                                                              const Tensor<T>& dy, Sinks<T>& sinks) {
+            if (auto dx = sinks[0])
+                kernels::conv2d_backward_input(shape, dy.data(), kept.numbers().data(), dx.data, {.mode = dx.mode});
+            if (auto dw = sinks[1]) kernels::conv2d_backward_weight(shape, xv.data(), dy.data(), dw.data, dw.mode);
+            if (auto db = sinks[2]) kernels::sum_rows(dy.size() / shape.out, shape.out, dy.data(), db.data, db.mode);
+            if (auto ds = sinks[4])
+                for (Index n = 0, pixels = shape.out_height * shape.out_width; n < shape.n; ++n)
+                    kernels::sum_rows(pixels, shape.out, dy.data() + n * pixels * shape.out, ds.data + n * shape.out,
+                                      ds.mode);
+            sinks.give(3, dy);
+        });
     return result;
 }
 

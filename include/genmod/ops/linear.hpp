@@ -1,12 +1,18 @@
 // Matrix products: fully connected layers, and products of matrices that are both variables.
 #pragma once
 
+#include <optional>
+
 #include "genmod/autograd/dual.hpp"
 #include "genmod/autograd/var.hpp"
 #include "genmod/core/error.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/packed.hpp"
 #include "genmod/kernels/reduce.hpp"
+#include "genmod/ops/activation.hpp"
+#include "genmod/ops/kept_weight.hpp"
+#include "genmod/ops/unary.hpp"
 
 namespace genmod::ops {
 
@@ -19,34 +25,71 @@ kernels::Matrix<T> as_rows(const Tensor<T>& tensor, Index cols) {
 
 }  // namespace detail
 
-// x [..., in], weight [out, in], bias [out] or empty -> x * weight^T + bias [..., out]. Throws Error when they do not
-// fit.
+namespace detail {
+
+// f(x * weight^T + bias), or the left half times f of the right half. Throws Error when they do not fit.
 template <class T>
-Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
+Tensor<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, std::optional<kernels::Unary> f = {},
+                 bool gated = false) {
     check(weight.rank() == 2 && x.rank() >= 1 && x.dim(-1) == weight.dim(1) && weight.size() > 0, "linear: x ",
           x.shape(), " does not fit weight ", weight.shape());
     const Index out = weight.dim(0), in = weight.dim(1);
     check(bias.empty() || bias.shape() == Shape{out}, "linear: bias ", bias.shape(), " does not fit weight ",
           weight.shape());
-    Tensor<T> y(x.shape().with(-1, out));
-    kernels::gemm(detail::as_rows(x.value(), in), kernels::transposed(detail::as_rows(weight.value(), in)), y.data(),
-                  out, {.bias = bias.data()});
-    Var<T> result(y);
+    check(!gated || out % 2 == 0, "linear: expected an even number of outputs to gate, found weight ", weight.shape());
+    const Index width = gated ? out / 2 : out;
+    Tensor<T> y(x.shape().with(-1, width));
+    const kernels::Epilogue<T> epilogue{.bias = bias.data(), .activation = f, .gated = gated};
+    if (weight.packed() != nullptr)
+        kernels::gemm_packed(as_rows(x.value(), in), *weight.packed(), y.data(), width, epilogue);
+    else
+        kernels::gemm(as_rows(x.value(), in), kernels::transposed(as_rows(weight.value(), in)), y.data(), width,
+                      epilogue);
+    return y;
+}
+
+}  // namespace detail
+
+// x [..., in], weight [out, in], bias [out] or empty -> x * weight^T + bias [..., out]. Throws Error when they do not
+// fit.
+template <class T>
+Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
+    Var<T> result(detail::linear(x, weight, bias));
     if (recording(x, weight, bias))
-        result.attach(
-            {x, weight, bias}, [xv = x.value(), wv = weight.value(), in, out](const Tensor<T>& dy, Sinks<T>& sinks) {
-                const kernels::Matrix<T> rows = detail::as_rows(dy, out);
-                if (auto dx = sinks[0]) kernels::gemm(rows, detail::as_rows(wv, in), dx.data, in, {.mode = dx.mode});
-                if (auto dw = sinks[1])
-                    kernels::gemm(kernels::transposed(rows), detail::as_rows(xv, in), dw.data, in, {.mode = dw.mode});
-                if (auto db = sinks[2]) kernels::sum_rows(rows.rows, out, dy.data(), db.data, db.mode);
-            });
+        result.attach({x, weight, bias}, [xv = x.value(), kept = detail::KeptWeight<T>(weight), out = weight.dim(0),
+                                          in = weight.dim(1)](const Tensor<T>& dy, Sinks<T>& sinks) {
+            const kernels::Matrix<T> rows = detail::as_rows(dy, out);
+            if (auto dx = sinks[0])
+                kernels::gemm(rows, detail::as_rows(kept.numbers(), in), dx.data, in, {.mode = dx.mode});
+            if (auto dw = sinks[1])
+                kernels::gemm(kernels::transposed(rows), detail::as_rows(xv, in), dw.data, in, {.mode = dw.mode});
+            if (auto db = sinks[2]) kernels::sum_rows(rows.rows, out, dy.data(), db.data, db.mode);
+        });
     return result;
 }
 
 template <class T>
 Dual<T> linear(const Dual<T>& x, const Var<T>& weight, const Var<T>& bias) {
     return {linear(x.value, weight, bias), linear(x.tangent, weight, Var<T>{})};
+}
+
+// f(linear(x, weight, bias)) for an f without parameters: in one pass where no gradient is recorded, with the same
+// bits.
+template <class T>
+Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, kernels::Unary f) {
+    if (recording(x, weight, bias)) return detail::unary(f, linear(x, weight, bias));
+    return detail::linear(x, weight, bias, f);
+}
+template <class T>
+Dual<T> linear(const Dual<T>& x, const Var<T>& weight, const Var<T>& bias, kernels::Unary f) {
+    return detail::unary(f, linear(x, weight, bias));
+}
+
+// geglu(linear(x, weight, bias)): in one pass where no gradient is recorded, with the same bits.
+template <class T>
+Var<T> linear_geglu(const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
+    if (recording(x, weight, bias)) return geglu(linear(x, weight, bias));
+    return detail::linear(x, weight, bias, kernels::Unary::gelu, true);
 }
 
 struct MatmulOptions {

@@ -12,6 +12,7 @@
 #include "genmod/core/rng.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/nn/by_chunks.hpp"
 #include "genmod/nn/init.hpp"
 #include "genmod/nn/latent.hpp"
 #include "genmod/nn/module.hpp"
@@ -95,7 +96,8 @@ struct Vae : nn::Module {
     Tensor<T> sample(Index n, std::uint64_t seed) const {
         check(n >= 1, "Vae: cannot draw ", n, " samples");
         const NoGrad off;
-        return expected(decode(nn::sample_normals<T>({n, config.latent}, seed)));
+        return nn::by_chunks(nn::sample_normals<T>({n, config.latent}, seed), 64,
+                             [&](const Tensor<T>& z) { return expected(decode(z)); });
     }
 
     // x [n, ...] by way of the mean of its latent.

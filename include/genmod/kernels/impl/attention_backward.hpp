@@ -87,7 +87,7 @@ void scores_backward(Index keys, const T* log_sum, const T* delta, T* share, T* 
     for (Index r = 0; r < keys; ++r)
         for (Index j = 0; j < width; j += simd::lanes<T>) {
             const Index k = r * width + j;
-            const Batch p = simd::exp<T>(simd::load(share + k) - simd::load(log_sum + j));
+            const Batch p = simd::exp_not_large<T>(simd::load(share + k) - simd::load(log_sum + j));
             simd::store(share + k, p);
             simd::store(change + k, p * (simd::load(change + k) - simd::load(delta + j)));
         }

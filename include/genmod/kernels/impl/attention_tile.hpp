@@ -113,6 +113,20 @@ void mask_future(Index first_key, Index keys, Index first_query, T* scores) {
     }
 }
 
+// The largest of `top` and the scores of one vector of queries, in four chains: one would wait for each comparison.
+template <class T>
+simd::Batch<T> largest_score(Index keys, const T* scores, const simd::Batch<T>& top) {
+    constexpr Index width = query_tile<T>, chains = 4;
+    const auto larger = [](const simd::Batch<T>& a, const simd::Batch<T>& b) { return xsimd::select(a > b, a, b); };
+    simd::Batch<T> most[chains] = {top, top, top, top};
+    Index r = 0;
+    for (; r + chains <= keys; r += chains)
+#pragma GCC unroll 4
+        for (Index c = 0; c < chains; ++c) most[c] = larger(simd::load(scores + (r + c) * width), most[c]);
+    for (; r < keys; ++r) most[0] = larger(simd::load(scores + r * width), most[0]);
+    return larger(larger(most[1], most[0]), larger(most[3], most[2]));
+}
+
 // Scores [keys][query_tile] become e^(score - most), with the running maximum `most`, sum and result [dim][query_tile]
 // brought up to date.
 template <class T>
@@ -121,14 +135,10 @@ void soften(Index keys, Index columns, Index dim, bool first, T* scores, T* most
     constexpr Index width = query_tile<T>;
     for (Index j = 0; j < columns; j += simd::lanes<T>) {
         const Batch before = simd::load(most + j);
-        Batch top = before;
-        for (Index r = 0; r < keys; ++r) {
-            const Batch score = simd::load(scores + r * width + j);
-            top = xsimd::select(score > top, score, top);
-        }
+        const Batch top = largest_score<T>(keys, scores + j, before);
         Batch total(T(0));
         for (Index r = 0; r < keys; ++r) {
-            const Batch power = simd::exp<T>(simd::load(scores + r * width + j) - top);
+            const Batch power = simd::exp_not_large<T>(simd::load(scores + r * width + j) - top);
             simd::store(scores + r * width + j, power);
             total = total + power;
         }
@@ -137,7 +147,7 @@ void soften(Index keys, Index columns, Index dim, bool first, T* scores, T* most
             simd::store(sum + j, total);
             continue;
         }
-        const Batch fade = simd::exp<T>(before - top);
+        const Batch fade = simd::exp_not_large<T>(before - top);
         simd::store(sum + j, simd::fma<T>(simd::load(sum + j), fade, total));
         for (Index d = 0; d < dim; ++d) simd::store(result + d * width + j, simd::load(result + d * width + j) * fade);
     }

@@ -8,6 +8,7 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/conv2d.hpp"
 #include "genmod/kernels/impl/conv2d_few.hpp"
+#include "genmod/kernels/impl/conv2d_narrow.hpp"
 #include "genmod/kernels/impl/gemm.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/winograd.hpp"
@@ -42,23 +43,45 @@ Operand<T> weight_operand(const T* weight, const Patches& patches, Index column_
     return operand;
 }
 
+template <class T>
+void multiply_patches(Index n, const T* image, const Patches& patches, const ConvWeights<T>& weights, Index columns,
+                      T* c, const OutputRows& rows, const Epilogue<T>& epilogue);
+
+// Products whose samples have a bias each.
+template <class T>
+void sample_by_sample(Index n, const T* image, const Patches& patches, const ConvWeights<T>& weights, Index columns,
+                      T* c, const Epilogue<T>& epilogue) {
+    const Index in = patches.height * patches.width * patches.channels;
+    const Index out = patches.out_height * patches.out_width * columns;
+    for (Index sample = 0; sample < n; ++sample) {
+        Epilogue<T> own = epilogue;
+        own.bias += sample * epilogue.bias_step;
+        own.bias_step = 0;
+        if (own.residual != nullptr) own.residual += sample * out;
+        multiply_patches(1, image + sample * in, patches, weights, columns, c + sample * out, even_rows(columns), own);
+    }
+}
+
 // c [n, out_height, out_width, columns] in rows of `rows` = patches of image * weights.
 template <class T>
-void multiply_patches(Index n, const T* image, const Patches& patches, const Operand<T>& weights, Index columns, T* c,
-                      const OutputRows& rows, const Epilogue<T>& epilogue) {
+void multiply_patches(Index n, const T* image, const Patches& patches, const ConvWeights<T>& weights, Index columns,
+                      T* c, const OutputRows& rows, const Epilogue<T>& epilogue) {
     if (rows.even(columns) && winograd_pays(patches, columns))
         return winograd_convolve(n, image, patches, weights, columns, c, epilogue);
+    if (epilogue.bias_step != 0) return sample_by_sample(n, image, patches, weights, columns, c, epilogue);
     Product<T> product;
     product.m = n * patches.out_height * patches.out_width;
     product.n = columns;
     product.k = patches.taps_h * patches.taps_w * patches.channels;
     product.a = is_pointwise(patches) ? strided(image, patches.channels, Index{1}, patches.channels)
                                       : image_patches(OperandKind::pixel_rows, image, patches);
-    product.b = weights;
+    product.b = weights.operand;
     product.c = c;
     product.rows = rows;
     product.epilogue = epilogue;
-    multiply(product);
+    if (!weights.panels.given() && rows.even(columns) && narrow_convolution<T>(patches, columns))
+        return convolve_narrow(n, image, patches, product);
+    multiply(product, weights.panels);
 }
 
 // The taps of a strided kernel that reach the input pixels of one phase along an axis: input pixel stride * q + phase
@@ -99,7 +122,7 @@ void backward_input_phase(const ConvShape& shape, Index phase_h, Index phase_w, 
     const Index corner = phase_h * image_row + phase_w * shape.in;
     Epilogue<T> finish = epilogue;
     if (finish.residual != nullptr) finish.residual += corner;
-    multiply_patches(shape.n, dy, patches, weights, shape.in, dx + corner,
+    multiply_patches(shape.n, dy, patches, {.operand = weights}, shape.in, dx + corner,
                      stride == 1 ? even_rows(shape.in)
                                  : OutputRows{.height = patches.out_height,
                                               .width = patches.out_width,
@@ -178,7 +201,7 @@ void backward_weight_patches(const ConvShape& shape, const T* x, const T* dy, T*
         range.rows = std::min(m_block, product.m - range.m);
         range.cols = std::min(n_step, product.n - range.n);
         range.depth = std::clamp<Index>(pixels - range.k, 0, chunk);
-        multiply_block(own, range, static_cast<const T*>(nullptr));
+        multiply_block(own, range, Panels<T>{});
     };
     const Index tiles = chunks * m_tiles * n_tiles;
     if (size * pixels < serial_work)
@@ -199,7 +222,8 @@ void conv2d(const ConvShape& shape, const T* x, const T* weight, T* y, const Epi
     detail::Operand<T> weights = detail::weight_operand(weight, patches, shape.kernel_h * row, Index{1});
     weights.tap_h_step = row;
     weights.tap_w_step = shape.in;
-    detail::multiply_patches(shape.n, x, patches, weights, shape.out, y, detail::even_rows(shape.out), epilogue);
+    detail::multiply_patches(shape.n, x, patches, {.operand = weights}, shape.out, y, detail::even_rows(shape.out),
+                             epilogue);
 }
 
 template <class T>

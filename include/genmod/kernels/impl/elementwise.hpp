@@ -56,14 +56,25 @@ inline void store_or_add(T* to, const simd::Batch<T>& value, Accumulate mode) {
 
 }  // namespace detail
 
+namespace detail {
+
+// y = f(x) for n numbers, on this thread.
 template <class T>
-void unary(Unary f, const T* x, T* y, Index n, T a, T b) {
-    detail::over_numbers<T, 1>({x}, y, n, [=](const std::array<const T*, 1>& in, T* out, Index count) {
+void unary_here(Unary f, const T* x, T* y, Index n, T a = 0, T b = 0) {
+    over_lanes<T, 1>({x}, y, n, [=](const std::array<const T*, 1>& in, T* out, Index count) {
         functions::with_function<T>(f, a, b, [=](auto function) {
             for (Index k = 0; k < count; k += simd::lanes<T>)
                 simd::store(out + k, function.value(simd::load(in[0] + k)));
         });
     });
+}
+
+}  // namespace detail
+
+template <class T>
+void unary(Unary f, const T* x, T* y, Index n, T a, T b) {
+    parallel_ranges(n, detail::elementwise_grain,
+                    [=](Index first, Index last) { detail::unary_here(f, x + first, y + first, last - first, a, b); });
 }
 
 template <class T>
@@ -88,18 +99,29 @@ void unary_second(Unary f, const T* x, const T* t, const T* dy, T* dx, Index n, 
     });
 }
 
+namespace detail {
+
+// Rows of c numbers of y, y_step apart: those of x times f of those of gate, both x_step apart; on this thread.
+template <class T>
+void gated_here(Unary f, const T* x, const T* gate, Index x_step, T* y, Index y_step, Index rows, Index c) {
+    functions::with_function<T>(f, T(0), T(0), [=](auto function) {
+        const auto whole = [&](const std::array<const T*, 2>& in, T* out, Index count) {
+            for (Index k = 0; k < count; k += simd::lanes<T>)
+                simd::store(out + k, simd::load(in[0] + k) * function.value(simd::load(in[1] + k)));
+        };
+        for (Index row = 0; row < rows; ++row)
+            over_lanes<T, 2>({x + row * x_step, gate + row * x_step}, y + row * y_step, c, whole);
+    });
+}
+
+}  // namespace detail
+
 template <class T>
 void gated(Unary f, const T* x, T* y, Index rows, Index c) {
     const Index grain = std::max(Index{1}, detail::elementwise_grain / std::max(Index{1}, c));
     parallel_ranges(rows, grain, [=](Index first, Index last) {
-        functions::with_function<T>(f, T(0), T(0), [=](auto function) {
-            const auto whole = [&](const std::array<const T*, 2>& in, T* out, Index count) {
-                for (Index k = 0; k < count; k += simd::lanes<T>)
-                    simd::store(out + k, simd::load(in[0] + k) * function.value(simd::load(in[1] + k)));
-            };
-            for (Index row = first; row < last; ++row)
-                detail::over_lanes<T, 2>({x + row * 2 * c, x + row * 2 * c + c}, y + row * c, c, whole);
-        });
+        const T* const from = x + first * 2 * c;
+        detail::gated_here(f, from, from + c, 2 * c, y + first * c, c, last - first, c);
     });
 }
 

@@ -9,6 +9,7 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
+#include "genmod/kernels/impl/gemm_gated.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_narrow.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
@@ -60,28 +61,58 @@ inline Tiling cut(Index m, Index n, Index k, Index rows, Index cols) {
 }
 
 template <class T>
-void multiply(const Product<T>& product) {
+void multiply(const Product<T>& product, Panels<T> panels = {}) {
     const Index m = product.m, n = product.n, k = product.k;
     if (m <= 0 || n <= 0) return;
-    if (n <= narrow && m > 2 * tile_cols<T> && k > 0) return multiply_narrow(product);
-    const Tiling tiling = cut(m, n, k, tile_rows<T>, tile_cols<T>);
-    std::optional<Scratch<T>> panels;
-    if (tiling.m_tiles > 1) {
-        panels.emplace(ceil_div(n, tile_cols<T>) * tile_cols<T> * k);
-        pack_b(product.b, n, k, panels->data());
+    const bool gated = product.epilogue.gated;
+    if (n <= narrow && m > 2 * tile_cols<T> && k > 0 && !panels.given() && !gated) return multiply_narrow(product);
+    const Tiling tiling = cut(m, gated ? n / 2 : n, k, tile_rows<T>, tile_cols<T>);
+    std::optional<Scratch<T>> packed;
+    if (tiling.m_tiles > 1 && !panels.given()) {
+        packed.emplace(ceil_div(n, tile_cols<T>) * tile_cols<T> * k);
+        pack_b(product.b, n, k, packed->data());
+        panels.full = packed->data();
     }
     const auto body = [&](Index tile) {
         BlockRange range{.m = tile / tiling.n_tiles * tiling.m_step, .n = tile % tiling.n_tiles * tiling.n_step};
         range.rows = std::min(tiling.m_step, m - range.m);
-        range.cols = std::min(tiling.n_step, n - range.n);
+        range.cols = std::min(tiling.n_step, (gated ? n / 2 : n) - range.n);
         range.depth = k;
-        multiply_block(product, range, panels ? panels->data() : nullptr);
+        if (gated)
+            multiply_gated_block(product, range, panels);
+        else
+            multiply_block(product, range, panels);
     };
     const Index tiles = tiling.m_tiles * tiling.n_tiles;
     if (m * n * k < serial_work)
         for (Index tile = 0; tile < tiles; ++tile) body(tile);
     else
         parallel_for(tiles, body);
+}
+
+// The product with all its columns, then the gate: where panels do not begin with the right half.
+template <class T>
+void multiply_then_gate(const Product<T>& product, const Panels<T>& panels) {
+    const Index half = product.n / 2;
+    Scratch<T> sums(product.m * product.n);
+    Product<T> plain = product;
+    plain.c = sums.data();
+    plain.rows = even_rows(product.n);
+    plain.epilogue.gated = false;
+    plain.epilogue.activation = {};
+    multiply(plain, panels);
+    parallel_ranges(
+        product.m, std::max<Index>(1, elementwise_grain / std::max<Index>(1, half)), [&](Index first, Index last) {
+            const T* const from = sums.data() + first * product.n;
+            gated_here(*product.epilogue.activation, from, from + half, product.n,
+                       product.c + product.rows.offset(first), product.rows.sample_step, last - first, half);
+        });
+}
+
+template <class T>
+void multiply_matrices(const Product<T>& product, const Panels<T>& panels = {}) {
+    if (product.epilogue.gated && product.n / 2 % tile_cols<T> != 0) return multiply_then_gate(product, panels);
+    multiply(product, panels);
 }
 
 template <class T>
@@ -104,7 +135,7 @@ namespace genmod::kernels {
 
 template <class T>
 void gemm(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_step, const Epilogue<T>& epilogue) {
-    detail::multiply(detail::matrix_product(a, b, c, c_step, epilogue));
+    detail::multiply_matrices(detail::matrix_product(a, b, c, c_step, epilogue));
 }
 
 template <class T>

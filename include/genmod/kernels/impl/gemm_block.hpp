@@ -2,11 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <optional>
 
 #include "genmod/core/memory.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/impl/bf16.hpp"
+#include "genmod/kernels/impl/elementwise.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"
@@ -50,6 +53,16 @@ struct Product {
     bool needs_sums() const { return epilogue.mode == Accumulate::add || epilogue.residual == c; }
 };
 
+// The whole of b in panels of tile_cols columns: [k][tile_cols] numbers, or [in_pairs(k) / 2][tile_cols] pairs.
+// Neither: panels are packed as they are needed.
+template <class T>
+struct Panels {
+    const T* full = nullptr;
+    const bf16* half = nullptr;
+
+    bool given() const { return full != nullptr || half != nullptr; }
+};
+
 // A part of c, and of k.
 struct BlockRange {
     Index m = 0, rows = 0;  // at most m_block rows
@@ -85,17 +98,105 @@ void pack_block(const Operand<T>& a, const BlockRange& range, Index k, Index dep
     }
 }
 
-// One block of c. `packed` is b as pack_b leaves it, or null: then panels are packed as they are needed.
+// The same for a product in bf16, with zeros behind an odd depth.
+template <bool dot_pairs>
+void pack_block_bf16(const Operand<float>& a, const BlockRange& range, Index k, Index depth, float* to) {
+    const Index even = in_pairs(depth);
+    for (Index i = 0; i < range.rows;) {
+        const Index height = tile_height<float>(range.rows - i);
+        float* const tile = to + i * even;
+        pack_panel(a, range.m + i, height, height, k, depth, tile);
+        if (depth < even) std::fill_n(tile + depth * height, height, 0.0f);
+        if constexpr (dot_pairs)
+            round_to_pairs(tile, even, height, to + i * even / 2);
+        else
+            round_and_exchange(tile, even, height);
+        i += height;
+    }
+}
+
+// Rows of a and panels of b for a stretch of k in one block of c.
+template <class T, bool dot_pairs>
+class BlockOperands {
+public:
+    BlockOperands(const Product<T>& product, const BlockRange& range, const Panels<T>& panels)
+        : product_(product),
+          range_(range),
+          panels_(panels),
+          in_place_(panels.half == nullptr && reads_in_place(product, range)) {
+        const Index deepest = in_pairs(std::min(k_block, range.depth));
+        if (!in_place_) a_.emplace(range.rows * deepest + pack_slack<T>);
+        if (panels.full == nullptr) b_.emplace(deepest * tile_cols<T> + pack_slack<T>);
+    }
+
+    BlockRows<T> rows(Index k, Index depth) const {
+        if (in_place_) {
+            const Operand<T>& a = product_.a;
+            return {a.data + range_.m * a.i_step + k * a.k_step, false, a.i_step, a.k_step};
+        }
+        if constexpr (std::same_as<T, float>)
+            if (panels_.half != nullptr) {
+                pack_block_bf16<dot_pairs>(product_.a, range_, k, depth, a_->data());
+                return {a_->data(), true, 0, 0};
+            }
+        pack_block(product_.a, range_, k, depth, a_->data());
+        return {a_->data(), true, 0, 0};
+    }
+
+    TileSource<T> panel(Index column, Index cols, Index k, Index depth) const {
+        constexpr Index step = tile_cols<T>;
+        if (panels_.full != nullptr)
+            return {.b = panels_.full + column * product_.k + k * step, .b_k = step, .depth = depth};
+        if constexpr (std::same_as<T, float>)
+            if (panels_.half != nullptr) return pairs(panels_.half + column * in_pairs(product_.k) + k * step, depth);
+        if (panel_in_place(product_, range_.rows, cols))
+            return {.b = product_.b.data + column + k * product_.b.k_step, .b_k = product_.b.k_step, .depth = depth};
+        pack_panel(product_.b, column, cols, step, k, depth, b_->data());
+        return {.b = b_->data(), .b_k = step, .depth = depth};
+    }
+
+    void multiply(const BlockRows<T>& rows, Index cols, const TileSource<T>& from, const TileTarget<T>& to) const {
+        if constexpr (dot_pairs)
+            if (panels_.half != nullptr) return multiply_panel<T, PairStep>(rows, range_.rows, cols, from, to);
+        multiply_panel(rows, range_.rows, cols, from, to);
+    }
+
+private:
+    TileSource<float> pairs(const bf16* from, Index depth) const {
+        constexpr Index step = tile_cols<float>;
+        const Index count = in_pairs(depth) / 2;
+        if constexpr (dot_pairs) return {.b = reinterpret_cast<const float*>(from), .b_k = step, .depth = count};
+        float* const to = b_->data();
+        for (Index pair = 0; pair < count; ++pair)
+            widen_pairs(from + pair * 2 * step, step, to + (2 * pair + 1) * step, to + 2 * pair * step);
+        return {.b = to, .b_k = step, .depth = 2 * count};
+    }
+
+    const Product<T>& product_;
+    const BlockRange& range_;
+    const Panels<T>& panels_;
+    bool in_place_;
+    std::optional<Scratch<T>> a_, b_;
+};
+
 template <class T>
-void multiply_block(const Product<T>& product, const BlockRange& range, const T* packed) {
+void activate_block(const Product<T>& product, const BlockRange& range) {
+    for (Index i = 0; i < range.rows; ++i) {
+        T* const row = product.c + product.rows.offset(range.m + i) + range.n;
+        unary_here(*product.epilogue.activation, row, row, range.cols);
+    }
+}
+
+// One block of c. Products in bf16 go by dot products of pairs where the build has them.
+template <class T, bool dot_pairs = has_dot_pairs&& std::same_as<T, float>>
+void multiply_block(const Product<T>& product, const BlockRange& range, const Panels<T>& panels) {
     constexpr Index step = tile_cols<T>;
-    const Index deepest = std::min(k_block, range.depth);
-    const bool in_place = reads_in_place(product, range);
     const bool separate = range.depth > k_block && product.needs_sums();
-    std::optional<Scratch<T>> a_panels, b_panel, sums;
-    if (!in_place) a_panels.emplace(range.rows * deepest + pack_slack<T>);
-    if (packed == nullptr) b_panel.emplace(deepest * step + pack_slack<T>);
+    const BlockOperands<T, dot_pairs> operands(product, range, panels);
+    std::optional<Scratch<T>> sums;
     if (separate) sums.emplace(range.rows * range.cols);
+    std::optional<FlushDenormals> flush;
+    if (panels.half != nullptr) flush.emplace();
 
     Index row_offset[m_block], sum_offset[m_block];
     for (Index i = 0; i < range.rows; ++i) {
@@ -106,34 +207,21 @@ void multiply_block(const Product<T>& product, const BlockRange& range, const T*
     do {
         const Index k = range.k + done, depth = std::min(k_block, range.depth - done);
         const bool last = done + depth == range.depth;
-        BlockRows<T> rows{product.a.data + range.m * product.a.i_step + k * product.a.k_step, false, product.a.i_step,
-                          product.a.k_step};
-        if (!in_place) {
-            pack_block(product.a, range, k, depth, a_panels->data());
-            rows = {a_panels->data(), true, 0, 0};
-        }
+        const BlockRows<T> rows = operands.rows(k, depth);
         for (Index n = 0; n < range.cols; n += step) {
             const Index column = range.n + n, cols = std::min(step, range.cols - n);
-            TileSource<T> from{.b = b_panel ? b_panel->data() : packed, .b_k = step, .depth = depth};
-            if (packed != nullptr) {
-                from.b = packed + column * product.k + k * step;
-            } else if (panel_in_place(product, range.rows, cols)) {
-                from.b = product.b.data + column + k * product.b.k_step;
-                from.b_k = product.b.k_step;
-            } else {
-                pack_panel(product.b, column, cols, step, k, depth, b_panel->data());
-            }
             T* const unfinished = separate ? sums->data() + n : product.c + column;
             Epilogue<T> finish = product.epilogue;
             if (finish.bias != nullptr) finish.bias += column;
             if (finish.residual != nullptr) finish.residual += column;
-            TileTarget<T> to{last ? product.c + column : unfinished, done == 0 ? nullptr : unfinished,
-                             last ? row_offset : sum_offset, sum_offset,
-                             last && !product.plain_epilogue() ? &finish : nullptr};
-            multiply_panel(rows, range.rows, cols, from, to);
+            const TileTarget<T> to{last ? product.c + column : unfinished, done == 0 ? nullptr : unfinished,
+                                   last ? row_offset : sum_offset, sum_offset,
+                                   last && !product.plain_epilogue() ? &finish : nullptr};
+            operands.multiply(rows, cols, operands.panel(column, cols, k, depth), to);
         }
         done += depth;
     } while (done < range.depth);
+    if (product.epilogue.activation) activate_block(product, range);
 }
 
 }  // namespace genmod::kernels::detail

@@ -45,6 +45,14 @@ struct TileSource {
     Index depth = 0;
 };
 
+// What a step of k does to a tile's vectors of sums.
+template <class T>
+struct FusedStep {
+    static simd::Batch<T> add(const simd::Batch<T>& a, const simd::Batch<T>& b, const simd::Batch<T>& sum) {
+        return simd::fma(a, b, sum);
+    }
+};
+
 template <class T, int Rows, int Vectors>
 [[gnu::always_inline]] inline void finish_tile(simd::Batch<T> (&sum)[Rows][Vectors], const TileTarget<T>& to) {
     constexpr Index lanes = simd::lanes<T>;
@@ -84,7 +92,7 @@ template <class T, int Rows, int Vectors>
 }
 
 // Rows x Vectors * lanes outputs. Rows of a are reached from every third one, which leaves registers for all of them.
-template <class T, int Rows, int Vectors>
+template <class T, int Rows, int Vectors, class Step>
 void multiply_tile(const TileSource<T>& from, const TileTarget<T>& to) {
     using Batch = simd::Batch<T>;
     constexpr Index lanes = simd::lanes<T>;
@@ -115,7 +123,7 @@ void multiply_tile(const TileSource<T>& from, const TileTarget<T>& to) {
         for (int i = 0; i < Rows; ++i) {
             const Batch value(a[i / 3][(i % 3) * a_row]);
 #pragma GCC unroll 16
-            for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::fma(value, column[j], sum[i][j]);
+            for (int j = 0; j < Vectors; ++j) sum[i][j] = Step::add(value, column[j], sum[i][j]);
         }
 #pragma GCC unroll 16
         for (int g = 0; g < groups; ++g) a[g] += a_k;
@@ -123,21 +131,21 @@ void multiply_tile(const TileSource<T>& from, const TileTarget<T>& to) {
     finish_tile<T, Rows, Vectors>(sum, to);
 }
 
-template <class T, int Vectors>
+template <class T, int Vectors, class Step = FusedStep<T>>
 inline void multiply_rows(Index rows, const TileSource<T>& from, const TileTarget<T>& to) {
     switch (rows) {
-        case 1: return multiply_tile<T, 1, Vectors>(from, to);
-        case 2: return multiply_tile<T, 2, Vectors>(from, to);
-        case 4: return multiply_tile<T, 4, Vectors>(from, to);
+        case 1: return multiply_tile<T, 1, Vectors, Step>(from, to);
+        case 2: return multiply_tile<T, 2, Vectors, Step>(from, to);
+        case 4: return multiply_tile<T, 4, Vectors, Step>(from, to);
         default: break;
     }
     if constexpr (tile_rows < T >> 8)
-        if (rows == 8) return multiply_tile<T, 8, Vectors>(from, to);
-    multiply_tile<T, static_cast<int>(tile_rows<T>), Vectors>(from, to);
+        if (rows == 8) return multiply_tile<T, 8, Vectors, Step>(from, to);
+    multiply_tile<T, static_cast<int>(tile_rows<T>), Vectors, Step>(from, to);
 }
 
 // A tile with fewer columns than its vectors hold: by way of a buffer, with the same operations in the same order.
-template <class T>
+template <class T, class Step>
 void multiply_edge(Index rows, Index cols, const TileSource<T>& from, const TileTarget<T>& to) {
     constexpr Index step = tile_cols<T>;
     T buffer[tile_rows<T> * tile_cols<T>];
@@ -150,9 +158,9 @@ void multiply_edge(Index rows, Index cols, const TileSource<T>& from, const Tile
         }
     const TileTarget<T> inner{buffer, to.start == nullptr ? nullptr : buffer, offset, offset, nullptr};
     if (cols <= simd::lanes<T>)
-        multiply_rows<T, 1>(rows, from, inner);
+        multiply_rows<T, 1, Step>(rows, from, inner);
     else
-        multiply_rows<T, 2>(rows, from, inner);
+        multiply_rows<T, 2, Step>(rows, from, inner);
     const Epilogue<T> plain;
     const Epilogue<T>& finish = to.finish == nullptr ? plain : *to.finish;
     for (Index i = 0; i < rows; ++i)
@@ -174,7 +182,7 @@ struct BlockRows {
 };
 
 // All row tiles of a block times one panel of b with `cols` columns that count.
-template <class T>
+template <class T, class Step = FusedStep<T>>
 void multiply_panel(const BlockRows<T>& a, Index rows, Index cols, TileSource<T> from, TileTarget<T> to) {
     for (Index i = 0; i < rows;) {
         const Index height = tile_height<T>(rows - i);
@@ -182,11 +190,11 @@ void multiply_panel(const BlockRows<T>& a, Index rows, Index cols, TileSource<T>
         from.a_row = a.packed ? 1 : a.row_step;
         from.a_k = a.packed ? height : a.k_step;
         if (cols == tile_cols<T>)
-            multiply_rows<T, 2>(height, from, to);
+            multiply_rows<T, 2, Step>(height, from, to);
         else if (cols == simd::lanes<T>)
-            multiply_rows<T, 1>(height, from, to);
+            multiply_rows<T, 1, Step>(height, from, to);
         else
-            multiply_edge(height, cols, from, to);
+            multiply_edge<T, Step>(height, cols, from, to);
         i += height;
         to.row_offset += height;
         if (to.start_offset != nullptr) to.start_offset += height;

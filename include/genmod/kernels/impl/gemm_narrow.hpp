@@ -28,6 +28,7 @@ void finish_narrow(const Product<T>& product, const T* sums, Index first, Index 
             T& to = product.c[row + j];
             to = finish.mode == Accumulate::add ? value + to : value;
         }
+        if (finish.activation) unary_here(*finish.activation, product.c + row, product.c + row, product.n);
     }
 }
 

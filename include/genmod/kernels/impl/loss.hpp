@@ -52,7 +52,7 @@ template <class T>
 struct BceWithLogitsTerm {
     using Batch = simd::Batch<T>;
     auto value(const Batch& x, const Batch& y) const {
-        return (functions::Relu<T>{}.value(x) - x * y) + simd::log1p(simd::exp(-xsimd::abs(x)));
+        return (functions::Relu<T>{}.value(x) - x * y) + simd::log1p(simd::exp_not_large(-xsimd::abs(x)));
     }
     auto by_x(const Batch& x, const Batch& y) const { return simd::sigmoid(x) - y; }
     auto by_y(const Batch& x, const Batch&) const { return -x; }
@@ -118,7 +118,7 @@ LogSum<T> log_sum_of_row(Index classes, const T* x) {
     T largest = x[0];
     for (Index k = 1; k < classes; ++k) largest = x[k] > largest || x[k] != x[k] ? x[k] : largest;
     const simd::Batch<T> shift(largest);
-    const T sum = sum_of_terms<T, 1>({x}, 0, classes, [=](const auto& v) { return simd::exp(v - shift); });
+    const T sum = sum_of_terms<T, 1>({x}, 0, classes, [=](const auto& v) { return simd::exp_not_large(v - shift); });
     return {largest, simd::log(sum)};
 }
 

@@ -118,18 +118,17 @@ inline void merge_moments(double before, double count, double mean, double squar
     all_square += square + apart * apart * (before * weight);
 }
 
-// v / (1 + e^-v), and its derivative.
+// v sigmoid(v), and its derivative.
 template <class T>
 [[gnu::always_inline]] inline simd::Wide<T> silu(const simd::Wide<T>& v) {
-    return simd::map(
-        [](const simd::Batch<T>& x) -> simd::Batch<T> { return x / (simd::Batch<T>(T(1)) + simd::exp<T>(-x)); }, v);
+    return simd::map([](const simd::Batch<T>& x) -> simd::Batch<T> { return x * simd::sigmoid<T>(x); }, v);
 }
 template <class T>
 [[gnu::always_inline]] inline simd::Wide<T> silu_slope(const simd::Wide<T>& v) {
     return simd::map(
         [](const simd::Batch<T>& x) -> simd::Batch<T> {
             const simd::Batch<T> one(T(1));
-            const simd::Batch<T> sigmoid = one / (one + simd::exp<T>(-x));
+            const simd::Batch<T> sigmoid = simd::sigmoid<T>(x);
             return simd::fma<T>(x * sigmoid, one - sigmoid, sigmoid);
         },
         v);

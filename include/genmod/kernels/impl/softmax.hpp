@@ -15,7 +15,7 @@ namespace genmod::kernels::detail {
 
 template <class T>
 [[gnu::always_inline]] inline simd::Wide<T> wide_exp(const simd::Wide<T>& x) {
-    return simd::map([](const simd::Batch<T>& part) -> simd::Batch<T> { return simd::exp<T>(part); }, x);
+    return simd::map([](const simd::Batch<T>& part) -> simd::Batch<T> { return simd::exp_not_large<T>(part); }, x);
 }
 
 // Calls body(first number) for each row, in parallel tiles of about 2^14 numbers.

@@ -58,10 +58,10 @@ inline Batch<T> nearest(const Batch<T>& x) {
     return (x + shift) - shift;
 }
 
-// 2^n for an integer n within the exponents of normal numbers.
+// 2^(n - less) for an integer n, within the exponents of normal numbers.
 template <class T>
-inline Batch<T> power_of_two(const Batch<T>& n) {
-    const Batch<T> shifted = n + Batch<T>(Constants<T>::round + Constants<T>::exponent_bias);
+inline Batch<T> power_of_two(const Batch<T>& n, T less = 0) {
+    const Batch<T> shifted = n + Batch<T>(Constants<T>::round + (Constants<T>::exponent_bias - less));
     return xsimd::bitwise_cast<Batch<T>>(mantissa_up<T>(xsimd::bitwise_cast<BitBatch<T>>(shifted)));
 }
 
@@ -124,16 +124,40 @@ inline Batch<T> sin_from(const Batch<T>& x, T quarters) {
 
 }  // namespace detail
 
-// e^x: x = n log(2) + r, e^r by a polynomial; 2^n in two factors, so that results may be subnormal.
+namespace detail {
+
+// x = n log(2) + r, and e^r by a polynomial.
+template <class T>
+struct ReducedExp {
+    Batch<T> n, power;
+    explicit ReducedExp(const Batch<T>& x) : n(nearest(x * Batch<T>(T(1.44269504088896340736)))), power(of(x, n)) {}
+
+private:
+    static Batch<T> of(const Batch<T>& x, const Batch<T>& n) {
+        using C = Constants<T>;
+        const Batch<T> r = fma(n, Batch<T>(-C::ln2_low), fma(n, Batch<T>(-C::ln2_high), x));
+        return fma(r * r, polynomial(r, C::exp), r) + Batch<T>(T(1));
+    }
+};
+
+}  // namespace detail
+
+// e^x; 2^n in two factors, so that results may be subnormal.
 template <class T>
 inline Batch<T> exp(const Batch<T>& x) {
     using C = detail::Constants<T>;
-    const Batch<T> inside = detail::clamped(x, C::exp_low, C::exp_high);
-    const Batch<T> n = detail::nearest(inside * Batch<T>(T(1.44269504088896340736)));
-    const Batch<T> r = fma(n, Batch<T>(-C::ln2_low), fma(n, Batch<T>(-C::ln2_high), inside));
-    const Batch<T> p = fma(r * r, detail::polynomial(r, C::exp), r) + Batch<T>(T(1));
-    const Batch<T> half = detail::nearest(n * Batch<T>(T(0.5)));
-    return p * detail::power_of_two(half) * detail::power_of_two(n - half);
+    const detail::ReducedExp<T> e(detail::clamped(x, C::exp_low, C::exp_high));
+    const Batch<T> half = detail::nearest(e.n * Batch<T>(T(0.5)));
+    return e.power * detail::power_of_two(half) * detail::power_of_two(e.n - half);
+}
+
+// e^x for x <= 64 (or NaN), with the bits of exp() in three quarters of its time: where nothing can overflow, one of
+// the factors is fixed.
+template <class T>
+inline Batch<T> exp_not_large(const Batch<T>& x) {
+    using C = detail::Constants<T>;
+    const detail::ReducedExp<T> e(xsimd::select(x < Batch<T>(C::exp_low), Batch<T>(C::exp_low), x));
+    return e.power * detail::power_of_two<T>(e.n, C::subnormal_exponent) * Batch<T>(1 / C::subnormal_scale);
 }
 
 // e^x - 1 without cancellation: 2^n (e^r - 1) + (2^n - 1), where r keeps its rounding error.
@@ -186,7 +210,7 @@ inline Batch<T> tanh(const Batch<T>& x) {
 template <class T>
 inline Batch<T> sigmoid(const Batch<T>& x) {
     const Batch<T> one(T(1));
-    const Batch<T> e = exp(-xsimd::abs(x));
+    const Batch<T> e = exp_not_large(x | Batch<T>(T(-0.0)));
     return xsimd::select(x < Batch<T>(T(0)), e, one) / (one + e);
 }
 
@@ -194,7 +218,7 @@ inline Batch<T> sigmoid(const Batch<T>& x) {
 template <class T>
 inline Batch<T> softplus(const Batch<T>& x) {
     const Batch<T> zero(T(0));
-    return xsimd::select(x < zero, zero, x) + log1p(exp(-xsimd::abs(x)));
+    return xsimd::select(x < zero, zero, x) + log1p(exp_not_large(x | Batch<T>(T(-0.0))));
 }
 
 // x + x E(x^2) near zero, 1 - e^-(a + a G(a)) for larger a = |x|.
@@ -204,7 +228,7 @@ inline Batch<T> erf(const Batch<T>& x) {
     const Batch<T> a = xsimd::abs(x);
     const Batch<T> near = fma(x, detail::polynomial(x * x, C::erf), x);
     const Batch<T> b = xsimd::select(a > Batch<T>(C::erf_end), Batch<T>(C::erf_end), a);
-    const Batch<T> far = Batch<T>(T(1)) - exp(-fma(b, detail::polynomial(b, C::erfc), b));
+    const Batch<T> far = Batch<T>(T(1)) - exp_not_large(-fma(b, detail::polynomial(b, C::erfc), b));
     return xsimd::select(a < Batch<T>(C::erf_split), near, detail::with_sign(far, x));
 }
 

@@ -10,6 +10,7 @@
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/winograd_panels.hpp"
 #include "genmod/kernels/impl/winograd_transform.hpp"
 
 namespace genmod::kernels::detail {
@@ -103,9 +104,11 @@ void winograd_transform_input(const T* image, const Patches& grid, const Winogra
     }
 }
 
-// One vector of channels of a tile's 4 x 4 outputs: pixel (u, v) to to[u * y_step + v * x_step].
+// One vector of channels of a tile's 4 x 4 outputs: pixel (u, v) to to[u * y_step + v * x_step], plus the bias and the
+// residual (which lies as `to` does) where they are not null.
 template <class T>
-void winograd_output_vector(const T* from, Index plane, T* to, Index y_step, Index x_step) {
+void winograd_output_vector(const T* from, Index plane, T* to, Index y_step, Index x_step, const T* bias = nullptr,
+                            const T* residual = nullptr) {
     using Batch = simd::Batch<T>;
     constexpr Index side = winograd_in, outs = winograd_out;
     Batch half[outs * side];
@@ -123,118 +126,185 @@ void winograd_output_vector(const T* from, Index plane, T* to, Index y_step, Ind
         Batch t[outs];
         winograd_output<T>(half + u * side, 1, t);
 #pragma GCC unroll 8
-        for (Index v = 0; v < outs; ++v) simd::store(to + u * y_step + v * x_step, t[v]);
+        for (Index v = 0; v < outs; ++v) {
+            const Index at = u * y_step + v * x_step;
+            if (bias != nullptr) t[v] = t[v] + simd::load(bias);
+            if (residual != nullptr) t[v] = t[v] + simd::load(residual + at);
+            simd::store(to + at, t[v]);
+        }
     }
 }
 
-// Outputs of tiles first..last-1 from sums[point][tile][row].
+// Sums [point][tile][column] of the tiles and columns from first_tile and first_column on.
 template <class T>
-void winograd_transform_output(const T* sums, Index row, Index plane, const Patches& grid, const WinogradTiles& tiles,
-                               Index first, Index last, Index columns, T* c, const Epilogue<T>& epilogue) {
+struct WinogradSumBlock {
+    const T* data;
+    Index row, plane;  // numbers from tile to tile and from point to point
+    Index first_tile, last_tile;
+    Index first_column, last_column;
+};
+
+// The outputs of a block of sums.
+template <class T>
+void winograd_transform_output(const WinogradSumBlock<T>& sums, const Patches& grid, const WinogradTiles& tiles,
+                               Index columns, T* c, const Epilogue<T>& epilogue) {
     constexpr Index outs = winograd_out, lanes = simd::lanes<T>;
-    const bool plain = epilogue.scale == T(1) && epilogue.bias == nullptr && epilogue.residual == nullptr &&
-                       epilogue.mode == Accumulate::write;
-    const Index y_step = grid.out_width * columns;
-    for (Index tile = first; tile < last; ++tile) {
+    const bool plain = epilogue.scale == T(1) && epilogue.mode == Accumulate::write;
+    const Index y_step = grid.out_width * columns, plane = sums.plane;
+    for (Index tile = sums.first_tile; tile < sums.last_tile; ++tile) {
         const Index y = tiles.y(tile), x = tiles.x(tile);
         const Index high = std::min(outs, grid.out_height - y), wide = std::min(outs, grid.out_width - x);
         const bool direct = plain && high == outs && wide == outs;
         const Index corner = ((tiles.sample(tile) * grid.out_height + y) * grid.out_width + x) * columns;
-        const T* const from = sums + (tile - first) * row;
-        for (Index column = 0; column < columns; column += lanes) {
-            if (direct && columns - column >= lanes) {
-                winograd_output_vector(from + column, plane, c + corner + column, y_step, columns);
+        const T* const from = sums.data + (tile - sums.first_tile) * sums.row - sums.first_column;
+        Epilogue<T> finish = epilogue;
+        if (finish.bias != nullptr) finish.bias += tiles.sample(tile) * finish.bias_step;
+        for (Index column = sums.first_column; column < sums.last_column; column += lanes) {
+            if (direct && sums.last_column - column >= lanes) {
+                const Index at = corner + column;
+                winograd_output_vector(from + column, plane, c + at, y_step, columns,
+                                       finish.bias == nullptr ? nullptr : finish.bias + column,
+                                       finish.residual == nullptr ? nullptr : finish.residual + at);
                 continue;
             }
             T pixels[outs * outs * lanes];
             winograd_output_vector(from + column, plane, pixels, outs * lanes, lanes);
             for (Index u = 0; u < high; ++u)
                 for (Index v = 0; v < wide; ++v)
-                    finish_part<T>(simd::load(pixels + (u * outs + v) * lanes), epilogue, c,
-                                   corner + u * y_step + v * columns + column, column, columns - column);
+                    finish_part<T>(simd::load(pixels + (u * outs + v) * lanes), finish, c,
+                                   corner + u * y_step + v * columns + column, column, sums.last_column - column);
         }
+        if (epilogue.activation)
+            for (Index pixel = 0; pixel < high * wide; ++pixel) {
+                T* const at = c + corner + pixel / wide * y_step + pixel % wide * columns;
+                unary_here(*epilogue.activation, at + sums.first_column, at + sums.first_column,
+                           sums.last_column - sums.first_column);
+            }
     }
 }
 
-// Transformed weights from packed ones ([9 * in][tile_cols] of one panel): to[point][in][tile_cols], channels
-// first..last-1, `plane` numbers from point to point.
+// How many tiles are worked on together: as many as keep both sides of the products in the cache, or more where many
+// channels make the weights, which every block reads anew, outweigh them.
 template <class T>
-void winograd_transform_weights(const T* packed, Index in, Index first, Index last, T* to, Index plane) {
-    using Batch = simd::Batch<T>;
-    constexpr Index side = winograd_in, step = tile_cols<T>;
-    for (Index c = first; c < last; ++c)
-        for (Index column = 0; column < step; column += simd::lanes<T>) {
-            Batch half[side * 3];
-#pragma GCC unroll 8
-            for (Index v = 0; v < 3; ++v) {
-                Batch w[3], t[side];
-#pragma GCC unroll 8
-                for (Index u = 0; u < 3; ++u) w[u] = simd::load(packed + ((u * 3 + v) * in + c) * step + column);
-                winograd_weight<T>(w, 1, t);
-#pragma GCC unroll 8
-                for (Index u = 0; u < side; ++u) half[u * 3 + v] = t[u];
-            }
-#pragma GCC unroll 8
-            for (Index u = 0; u < side; ++u) {
-                Batch t[side];
-                winograd_weight<T>(half + u * 3, 1, t);
-#pragma GCC unroll 8
-                for (Index v = 0; v < side; ++v) simd::store(to + (u * side + v) * plane + c * step + column, t[v]);
-            }
-        }
+Index winograd_block(Index tiles, Index in, Index columns) {
+    const Index budget = 384 * 1024 / static_cast<Index>(sizeof(T)) / winograd_points;
+    const Index wanted = std::max(budget / (in + columns), in * columns / (in + columns) / 2);
+    return std::clamp(std::min(wanted, tiles / 12) / tile_rows<T> * tile_rows<T>, tile_rows<T>, 8 * tile_rows<T>);
 }
 
-// How many tiles are worked on together: what keeps both sides of the products in the cache.
+// The products of tiles first..last-1 (transformed inputs) and one panel of transformed weights [depth][tile_cols], at
+// one point; `resume` goes on from the sums of earlier channels.
 template <class T>
-Index winograd_block(Index tiles, Index row_sum) {
-    const Index budget = 640 * 1024 / static_cast<Index>(sizeof(T)) / winograd_points;
-    const Index fits = std::min(budget / row_sum, tiles / 12) / tile_rows<T> * tile_rows<T>;
-    return std::clamp(fits, tile_rows<T>, 8 * tile_rows<T>);
+void winograd_multiply(const T* inputs, Index in_row, const T* weights, Index depth, Index tiles, Index columns,
+                       T* sums, const Index* sum_rows, bool resume) {
+    const BlockRows<T> rows{inputs, false, in_row, 1};
+    const TileSource<T> from{.b = weights, .b_k = tile_cols<T>, .depth = depth};
+    const TileTarget<T> to{
+        .c = sums, .start = resume ? sums : nullptr, .row_offset = sum_rows, .start_offset = sum_rows};
+    multiply_panel(rows, tiles, columns <= simd::lanes<T> ? simd::lanes<T> : tile_cols<T>, from, to);
 }
 
-// c [n, out_height, out_width, columns] = image convolved with 3x3 weights (an operand over patches and columns).
+// Everything that the two orders of work below share.
 template <class T>
-void winograd_convolve(Index n, const T* image, const Patches& grid, const Operand<T>& weights, Index columns, T* c,
-                       const Epilogue<T>& epilogue) {
+struct WinogradWork {
+    const T* image;
+    const Patches& grid;
+    const WinogradTiles tiles;
+    const ConvWeights<T>& weights;
+    Index in, columns;
+    const T* zeros;
+    T* c;
+    const Epilogue<T>& epilogue;
+};
+
+// Many tiles: the weights are transformed first, all of them; then blocks of tiles pass through the cache.
+template <class T>
+void winograd_by_tiles(const WinogradWork<T>& work) {
     constexpr Index step = tile_cols<T>;
-    const Index in = grid.channels, panels = ceil_div(columns, step);
+    const Index in = work.in, columns = work.columns, panels = ceil_div(columns, step);
     const Index weight_plane = panels * in * step;
     Scratch<T> transformed(winograd_points * weight_plane);
-    {
-        Scratch<T> packed(9 * in * panels * step);
-        pack_b(weights, columns, 9 * in, packed.data());
-        const Index parts = ceil_div(in, 32);
-        parallel_ranges(panels * parts, 4, [&](Index first, Index last) {
-            for (Index part = first; part < last; ++part) {
-                const Index panel = part / parts, channel = part % parts * 32;
-                winograd_transform_weights(packed.data() + panel * 9 * in * step, in, channel,
-                                           std::min(in, channel + 32), transformed.data() + panel * in * step,
-                                           weight_plane);
-            }
-        });
-    }
-    const WinogradTiles tiles(grid, n);
+    parallel_ranges(panels, 1, [&](Index first, Index last) {
+        Scratch<T> room(winograd_room<T>(work.weights, in));
+        for (Index panel = first; panel < last; ++panel)
+            winograd_transform_weights(winograd_panel(work.weights, panel * step, columns, in, room.data()), in, 0, in,
+                                       transformed.data() + panel * in * step, weight_plane);
+    });
     const Index in_row = winograd_row<T>(in), out_row = winograd_row<T>(columns);
-    const Index block = winograd_block<T>(tiles.count, in_row + out_row);
+    const Index block = winograd_block<T>(work.tiles.count, in, columns);
+    const Index in_plane = block * in_row + simd::lanes<T>, out_plane = block * out_row + simd::lanes<T>;
+    parallel_ranges(work.tiles.count, block, [&](Index first, Index last) {
+        Scratch<T> inputs(winograd_points * in_plane), sums(winograd_points * out_plane);
+        winograd_transform_input(work.image, work.grid, work.tiles, first, last, work.zeros, inputs.data(), in_row,
+                                 in_plane);
+        Index sum_rows[8 * tile_rows<T>];
+        for (Index i = 0; i < last - first; ++i) sum_rows[i] = i * out_row;
+        for (Index point = 0; point < winograd_points; ++point)
+            for (Index column = 0; column < columns; column += step)
+                winograd_multiply(inputs.data() + point * in_plane, in_row,
+                                  transformed.data() + point * weight_plane + column * in, in, last - first,
+                                  columns - column, sums.data() + point * out_plane + column, sum_rows, false);
+        winograd_transform_output<T>({sums.data(), out_row, out_plane, first, last, 0, columns}, work.grid, work.tiles,
+                                     columns, work.c, work.epilogue);
+    });
+}
+
+inline constexpr Index winograd_group = 2;      // panels of columns that are worked on together,
+inline constexpr Index winograd_channels = 64;  // so many channels at a time: their transforms stay in the cache
+inline constexpr Index winograd_few = 160;      // tiles
+
+// Few tiles: the inputs are transformed first, all of them; then the weights pass through the cache, each transformed
+// once, where many tiles would transform 36 numbers in memory for nine.
+template <class T>
+void winograd_by_weights(const WinogradWork<T>& work) {
+    constexpr Index step = tile_cols<T>, width = winograd_group * step, chunk = winograd_channels;
+    const Index in = work.in, columns = work.columns, tiles = work.tiles.count, in_row = winograd_row<T>(in);
+    const Index in_plane = tiles * in_row + simd::lanes<T>, sum_plane = tiles * width + simd::lanes<T>;
+    Scratch<T> inputs(winograd_points * in_plane);
+    parallel_ranges(tiles, 4, [&](Index first, Index last) {
+        winograd_transform_input(work.image, work.grid, work.tiles, first, last, work.zeros,
+                                 inputs.data() + first * in_row, in_row, in_plane);
+    });
+    parallel_for(ceil_div(columns, width), [&](Index group) {
+        const Index first = group * width, last = std::min(columns, first + width);
+        const Index panels = ceil_div(last - first, step), room_size = winograd_room<T>(work.weights, in);
+        Scratch<T> room(winograd_group * room_size), weights(winograd_group * winograd_points * step * chunk);
+        Scratch<T> sums(winograd_points * sum_plane);
+        Index sum_rows[winograd_few];
+        for (Index i = 0; i < tiles; ++i) sum_rows[i] = i * width;
+        const T* packed[winograd_group];
+        for (Index p = 0; p < panels; ++p)
+            packed[p] = winograd_panel(work.weights, first + p * step, columns, in, room.data() + p * room_size);
+        for (Index c = 0; c < in; c += chunk) {
+            const Index depth = std::min(chunk, in - c);
+            for (Index p = 0; p < panels; ++p)
+                winograd_transform_weights(packed[p], in, c, c + depth, weights.data() + p * chunk * step,
+                                           winograd_group * chunk * step);
+            for (Index point = 0; point < winograd_points; ++point)
+                for (Index p = 0; p < panels; ++p)
+                    winograd_multiply(inputs.data() + point * in_plane + c, in_row,
+                                      weights.data() + (point * winograd_group + p) * chunk * step, depth, tiles,
+                                      last - first - p * step, sums.data() + point * sum_plane + p * step, sum_rows,
+                                      c > 0);
+        }
+        winograd_transform_output<T>({sums.data(), width, sum_plane, 0, tiles, first, last}, work.grid, work.tiles,
+                                     columns, work.c, work.epilogue);
+    });
+}
+
+// c [n, out_height, out_width, columns] = image convolved with 3x3 weights. Either way each sum is one chain over
+// ascending channels.
+template <class T>
+void winograd_convolve(Index n, const T* image, const Patches& grid, const ConvWeights<T>& weights, Index columns, T* c,
+                       const Epilogue<T>& epilogue) {
+    const Index in = grid.channels;
     Scratch<T> zeros(winograd_in * in);
     std::fill(zeros.data(), zeros.data() + winograd_in * in, T(0));
-    const Index in_plane = block * in_row + simd::lanes<T>, out_plane = block * out_row + simd::lanes<T>;
-    parallel_ranges(tiles.count, block, [&](Index first, Index last) {
-        Scratch<T> inputs(winograd_points * in_plane), sums(winograd_points * out_plane);
-        winograd_transform_input(image, grid, tiles, first, last, zeros.data(), inputs.data(), in_row, in_plane);
-        Index row_offset[8 * tile_rows<T>];
-        for (Index i = 0; i < last - first; ++i) row_offset[i] = i * out_row;
-        for (Index point = 0; point < winograd_points; ++point)
-            for (Index column = 0; column < columns; column += step) {
-                const BlockRows<T> rows{inputs.data() + point * in_plane, false, in_row, 1};
-                const TileSource<T> from{
-                    .b = transformed.data() + point * weight_plane + column * in, .b_k = step, .depth = in};
-                const TileTarget<T> to{.c = sums.data() + point * out_plane + column, .row_offset = row_offset};
-                const Index wide = columns - column <= simd::lanes<T> ? simd::lanes<T> : step;
-                multiply_panel(rows, last - first, wide, from, to);
-            }
-        winograd_transform_output(sums.data(), out_row, out_plane, grid, tiles, first, last, columns, c, epilogue);
-    });
+    const WinogradWork<T> work{image, grid, WinogradTiles(grid, n), weights, in, columns, zeros.data(), c, epilogue};
+    if (work.tiles.count <= winograd_few && in * columns >= 128 * 128)
+        winograd_by_weights(work);
+    else
+        winograd_by_tiles(work);
 }
 
 // Whether a convolution pays by Winograd: by the shape of one sample and the weights alone.

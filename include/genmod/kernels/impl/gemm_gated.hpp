@@ -1,0 +1,43 @@
+// Products whose left half is multiplied by an activation of their right half: gated linear units in one pass.
+#pragma once
+
+#include "genmod/core/memory.hpp"
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/bf16.hpp"
+#include "genmod/kernels/impl/elementwise.hpp"
+#include "genmod/kernels/impl/gemm_block.hpp"
+#include "genmod/kernels/impl/gemm_kernel.hpp"
+
+namespace genmod::kernels::detail {
+
+// The columns of b from `column` on.
+template <class T>
+Panels<T> panels_from(const Panels<T>& panels, Index column, Index k) {
+    if (panels.full != nullptr) return {panels.full + column * k, nullptr};
+    if (panels.half != nullptr) return {nullptr, panels.half + column * in_pairs(k)};
+    return {};
+}
+
+// One block of the result, columns range.n.. of both halves; a is a plain matrix, and range.n and the half of n are
+// multiples of tile_cols where panels are given.
+template <class T>
+void multiply_gated_block(const Product<T>& product, const BlockRange& range, const Panels<T>& panels) {
+    const Index half = product.n / 2, size = range.rows * range.cols;
+    Scratch<T> sums(2 * size);
+    for (Index side = 0; side < 2; ++side) {
+        const Index column = side * half + range.n;
+        Product<T> part = product;
+        part.a.data += range.m * part.a.i_step;
+        part.b.data += column * part.b.i_step;
+        part.c = sums.data() + side * size;
+        part.rows = even_rows(range.cols);
+        part.epilogue = {.bias = product.epilogue.bias == nullptr ? nullptr : product.epilogue.bias + column,
+                         .scale = product.epilogue.scale};
+        multiply_block(part, {.rows = range.rows, .cols = range.cols, .depth = product.k},
+                       panels_from(panels, column, product.k));
+    }
+    gated_here(*product.epilogue.activation, sums.data(), sums.data() + size, range.cols,
+               product.c + product.rows.offset(range.m) + range.n, product.rows.sample_step, range.rows, range.cols);
+}
+
+}  // namespace genmod::kernels::detail

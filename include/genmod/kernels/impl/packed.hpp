@@ -1,0 +1,88 @@
+// Products with packed weights.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+
+#include "genmod/core/error.hpp"
+#include "genmod/core/memory.hpp"
+#include "genmod/core/parallel.hpp"
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/bf16.hpp"
+#include "genmod/kernels/impl/conv2d.hpp"
+#include "genmod/kernels/impl/gemm.hpp"
+#include "genmod/kernels/impl/gemm_pack.hpp"
+#include "genmod/kernels/packed.hpp"
+
+namespace genmod::kernels {
+
+namespace detail {
+
+template <class T>
+Panels<T> panels_of(const PackedWeights<T>& weight) {
+    return {weight.full.get(), weight.half.get()};
+}
+
+// Calls f(position, row, k) for every number of the panels; rows from n on are padding.
+template <class T, class F>
+void for_packed(const PackedWeights<T>& weight, F f) {
+    constexpr Index step = tile_cols<T>;
+    const bool half = weight.precision == Precision::bf16;
+    const Index depth = half ? in_pairs(weight.k) : weight.k;
+    parallel_ranges(ceil_div(weight.n, step), 4, [&](Index first, Index last) {
+        for (Index panel = first; panel < last; ++panel)
+            for (Index k = 0; k < depth; ++k)
+                for (Index j = 0; j < step; ++j) {
+                    const Index inside = half ? k / 2 * 2 * step + 2 * j + k % 2 : k * step + j;
+                    f(panel * step * depth + inside, panel * step + j, k);
+                }
+    });
+}
+
+}  // namespace detail
+
+template <class T>
+PackedWeights<T> pack_weights(const T* weight, Index n, Index k, Precision precision) {
+    constexpr Index step = detail::tile_cols<T>;
+    PackedWeights<T> packed{.n = n, .k = k, .precision = precision};
+    const Index columns = detail::ceil_div(n, step) * step;
+    if (precision == Precision::full) {
+        packed.full = pooled<T>(columns * k);
+        packed.bytes = columns * k * static_cast<Index>(sizeof(T));
+        detail::pack_b(detail::strided(weight, k, Index{1}, k), n, k, packed.full.get());
+        return packed;
+    }
+    check(std::same_as<T, float>, "pack_weights: bf16 is for weights in float");
+    packed.half = pooled<bf16>(columns * detail::in_pairs(k));
+    packed.bytes = columns * detail::in_pairs(k) * static_cast<Index>(sizeof(bf16));
+    detail::for_packed(packed, [&](Index at, Index row, Index column) {
+        const bool inside = row < n && column < k;
+        packed.half[at] = inside ? to_bf16(static_cast<float>(weight[row * k + column])) : bf16{};
+    });
+    return packed;
+}
+
+template <class T>
+void unpack_weights(const PackedWeights<T>& packed, T* weight) {
+    detail::for_packed(packed, [&](Index at, Index row, Index column) {
+        if (row >= packed.n || column >= packed.k) return;
+        weight[row * packed.k + column] =
+            packed.full != nullptr ? packed.full[at] : static_cast<T>(to_float(packed.half[at]));
+    });
+}
+
+template <class T>
+void gemm_packed(const Matrix<T>& a, const PackedWeights<T>& weight, T* c, Index c_step, const Epilogue<T>& epilogue) {
+    const Matrix<T> shape{nullptr, weight.k, weight.n, 0, 0};
+    detail::multiply_matrices(detail::matrix_product(a, shape, c, c_step, epilogue), detail::panels_of(weight));
+}
+
+template <class T>
+void conv2d_packed(const ConvShape& shape, const T* x, const PackedWeights<T>& weight, T* y,
+                   const Epilogue<T>& epilogue) {
+    const detail::Patches patches = detail::forward_patches(shape);
+    detail::multiply_patches(shape.n, x, patches, {.panels = detail::panels_of(weight)}, shape.out, y,
+                             detail::even_rows(shape.out), epilogue);
+}
+
+}  // namespace genmod::kernels

@@ -1,0 +1,304 @@
+// Packed weights: in float the bits of plain products; in bf16 the bits that vdpbf16ps gives, by either path.
+#include "genmod/kernels/packed.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "genmod/core/context.hpp"
+#include "genmod/core/error.hpp"
+#include "genmod/kernels/impl/bf16.hpp"
+#include "genmod/kernels/impl/gemm_block.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace genmod;
+using kernels::ConvShape;
+using kernels::Epilogue;
+using kernels::PackedWeights;
+
+namespace {
+
+using Random = std::mt19937;
+
+Index pick(Random& random, std::initializer_list<Index> from) { return from.begin()[random() % from.size()]; }
+
+template <class T>
+std::vector<T> numbers(Random& random, Index count) {
+    std::vector<T> result(static_cast<std::size_t>(count));
+    std::uniform_real_distribution<double> uniform(-1, 1);
+    for (T& value : result) value = static_cast<T>(uniform(random));
+    return result;
+}
+
+// Numbers of all sizes: denormal ones, huge ones and zeros among them.
+std::vector<float> wild_numbers(Random& random, Index count) {
+    std::vector<float> result(static_cast<std::size_t>(count));
+    for (float& value : result) {
+        const auto exponent = static_cast<std::uint32_t>(random() % 150);  // up to 2^22
+        value = std::bit_cast<float>(static_cast<std::uint32_t>(random()) & 0x807fffffu | exponent << 23);
+    }
+    return result;
+}
+
+float flushed(float value) {
+    return std::abs(value) < std::numeric_limits<float>::min() ? std::copysign(0.0f, value) : value;
+}
+
+float rounded(float value) { return flushed(to_float(to_bf16(value))); }
+
+// One sum as the instruction makes it.
+float bf16_sum(const float* a, const float* b, Index k, float sum = 0) {
+    for (Index i = 0; i < k; i += 2) {
+        const float odd_a = i + 1 < k ? rounded(a[i + 1]) : 0, odd_b = i + 1 < k ? rounded(b[i + 1]) : 0;
+        sum = flushed(std::fmaf(odd_a, odd_b, sum));
+        sum = flushed(std::fmaf(rounded(a[i]), rounded(b[i]), sum));
+    }
+    return sum;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+std::vector<float> naive_bf16(const std::vector<float>& a, const std::vector<float>& weight, Index m, Index n,
+                              Index k) {
+    std::vector<float> c(static_cast<std::size_t>(m * n));
+    for (Index i = 0; i < m; ++i)
+        for (Index j = 0; j < n; ++j)
+            c[static_cast<std::size_t>(i * n + j)] = bf16_sum(a.data() + i * k, weight.data() + j * k, k);
+    return c;
+}
+
+// The product by one block with the given kind of tile, which need not be the build's own.
+template <bool dot_pairs>
+std::vector<float> by_block(const std::vector<float>& a, const PackedWeights<float>& weight, Index m) {
+    std::vector<float> c(static_cast<std::size_t>(m * weight.n), 7);
+    kernels::detail::Product<float> product;
+    product.a = kernels::detail::strided(a.data(), weight.k, Index{1}, weight.k);
+    product.m = m;
+    product.n = weight.n;
+    product.k = weight.k;
+    product.c = c.data();
+    product.rows = kernels::detail::even_rows(weight.n);
+    kernels::detail::multiply_block<float, dot_pairs>(
+        product, {.m = 0, .rows = m, .n = 0, .cols = weight.n, .k = 0, .depth = weight.k},
+        {nullptr, weight.half.get()});
+    return c;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("products with packed weights have the bits of plain ones", "", float, double) {
+    Random random(1);
+    for (int round = 0; round < 120; ++round) {
+        const Index m = pick(random, {1, 2, 5, 6, 7, 17, 64, 200, 400}), n = pick(random, {1, 7, 8, 16, 33, 80, 300});
+        const Index k = pick(random, {1, 3, 8, 64, 385, 800});
+        const auto a = numbers<TestType>(random, m * k), weight = numbers<TestType>(random, n * k);
+        const auto bias = numbers<TestType>(random, n), residual = numbers<TestType>(random, m * n);
+        const Epilogue<TestType> epilogue{.bias = round % 2 == 0 ? bias.data() : nullptr,
+                                          .residual = round % 3 == 0 ? residual.data() : nullptr};
+        std::vector<TestType> expected(static_cast<std::size_t>(m * n)), found(expected.size());
+        kernels::gemm(kernels::row_major(a.data(), m, k), kernels::transposed(kernels::row_major(weight.data(), n, k)),
+                      expected.data(), n, epilogue);
+        const auto packed = kernels::pack_weights(weight.data(), n, k, Precision::full);
+        kernels::gemm_packed(kernels::row_major(a.data(), m, k), packed, found.data(), n, epilogue);
+        INFO("m " << m << ", n " << n << ", k " << k);
+        REQUIRE(found == expected);
+        std::vector<TestType> unpacked(weight.size());
+        kernels::unpack_weights(packed, unpacked.data());
+        REQUIRE(unpacked == weight);
+    }
+}
+
+TEST_CASE("convolutions with packed weights have the bits of plain ones") {
+    Random random(2);
+    for (int round = 0; round < 60; ++round) {
+        ConvShape s;
+        s.n = pick(random, {1, 2, 9});
+        s.kernel_h = s.kernel_w = pick(random, {1, 3, 3, 3, 5});
+        s.stride = pick(random, {1, 1, 2});
+        s.pad_top = s.pad_left = s.kernel_h / 2;
+        s.height = pick(random, {4, 7, 8, 13});
+        s.width = pick(random, {4, 8, 16});
+        s.in = pick(random, {3, 8, 20, 64, 130});
+        s.out = pick(random, {4, 8, 33, 130});
+        s.out_height = (s.height + 2 * s.pad_top - s.kernel_h) / s.stride + 1;
+        s.out_width = (s.width + 2 * s.pad_left - s.kernel_w) / s.stride + 1;
+        const Index k = s.kernel_h * s.kernel_w * s.in;
+        const auto x = numbers<float>(random, s.n * s.height * s.width * s.in);
+        const auto weight = numbers<float>(random, s.out * k), bias = numbers<float>(random, s.out);
+        std::vector<float> expected(static_cast<std::size_t>(s.n * s.out_height * s.out_width * s.out));
+        std::vector<float> found(expected.size());
+        kernels::conv2d(s, x.data(), weight.data(), expected.data(), {.bias = bias.data()});
+        kernels::conv2d_packed(s, x.data(), kernels::pack_weights(weight.data(), s.out, k, Precision::full),
+                               found.data(), {.bias = bias.data()});
+        INFO("kernel " << s.kernel_h << ", stride " << s.stride << ", in " << s.in << ", out " << s.out);
+        REQUIRE(same_bits(found, expected));
+    }
+}
+
+TEST_CASE("a product in bf16 has the bits of the definition by either tile, denormal numbers and all") {
+    Random random(3);
+    for (int round = 0; round < 200; ++round) {
+        const Index m = pick(random, {1, 2, 3, 5, 6, 7, 14, 29, 60}), n = pick(random, {1, 7, 8, 16, 17, 33, 70});
+        const Index k = pick(random, {1, 2, 3, 8, 63, 64, 383, 384, 385, 386, 800});
+        const bool wild = round % 2 == 1;
+        const auto a = wild ? wild_numbers(random, m * k) : numbers<float>(random, m * k);
+        const auto weight = wild ? wild_numbers(random, n * k) : numbers<float>(random, n * k);
+        const auto packed = kernels::pack_weights(weight.data(), n, k, Precision::bf16);
+        const std::vector<float> expected = naive_bf16(a, weight, m, n, k);
+        INFO("m " << m << ", n " << n << ", k " << k << ", wild " << wild);
+        REQUIRE(same_bits(by_block<false>(a, packed, m), expected));
+        REQUIRE(same_bits(by_block<true>(a, packed, m), expected));
+        std::vector<float> found(expected.size());
+        kernels::gemm_packed(kernels::row_major(a.data(), m, k), packed, found.data(), n);
+        REQUIRE(same_bits(found, expected));
+    }
+}
+
+TEST_CASE("a step on pairs is one odd and one even multiply-add, in ten million cases") {
+    if (!kernels::detail::has_dot_pairs) WARN("this build has no vdpbf16ps: its emulation stands for it");
+    Random random(4);
+    constexpr Index lanes = simd::lanes<float>;
+    const kernels::detail::FlushDenormals flush;
+    Index different = 0;
+    for (Index round = 0; round < 10'000'000 / lanes; ++round) {
+        float a[lanes], b[lanes], sum[lanes], found[lanes];
+        for (Index i = 0; i < lanes; ++i) {
+            const auto part = [&] {  // a bf16 of moderate or, at times, of any size
+                const auto bits = static_cast<std::uint32_t>(random());
+                return round % 4 == 0 ? (bits & 0x80ffu) | 0x100u * (bits >> 16 & 0x4fu) : (bits & 0x81ffu) + 0x3e00u;
+            };
+            const std::uint32_t even_a = part(), odd_a = part(), even_b = part(), odd_b = part();
+            a[i] = std::bit_cast<float>(odd_a << 16 | even_a);
+            b[i] = std::bit_cast<float>(odd_b << 16 | even_b);
+            sum[i] = std::bit_cast<float>((part() << 16) + (static_cast<std::uint32_t>(random()) & 0xffffu));
+        }
+        simd::store<float>(
+            found, kernels::detail::PairStep::add(simd::load<float>(a), simd::load<float>(b), simd::load<float>(sum)));
+        for (Index i = 0; i < lanes; ++i) {
+            const auto even = [](float pair) { return std::bit_cast<float>(std::bit_cast<std::uint32_t>(pair) << 16); };
+            const auto odd = [](float pair) {
+                return std::bit_cast<float>(std::bit_cast<std::uint32_t>(pair) & 0xffff0000u);
+            };
+            const float first = flushed(std::fmaf(flushed(odd(a[i])), flushed(odd(b[i])), flushed(sum[i])));
+            const float expected = flushed(std::fmaf(flushed(even(a[i])), flushed(even(b[i])), first));
+            different += std::bit_cast<std::uint32_t>(expected) != std::bit_cast<std::uint32_t>(found[i]);
+        }
+    }
+    REQUIRE(different == 0);
+}
+
+TEST_CASE("bf16 keeps not-a-number and infinity, and rounds to even") {
+    const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+    std::vector<float> weight{nan, inf, -inf, 1.00390625f, 1.01171875f, 3.4e38f, -0.0f, 1e-40f};
+    const auto packed = kernels::pack_weights(weight.data(), 1, 8, Precision::bf16);
+    kernels::unpack_weights(packed, weight.data());
+    CHECK(std::isnan(weight[0]));
+    CHECK(weight[1] == inf);
+    CHECK(weight[2] == -inf);
+    CHECK(weight[3] == 1.0f);
+    CHECK(weight[4] == 1.015625f);
+    CHECK(weight[5] == inf);
+    CHECK(packed.bytes == 2 * 8 * kernels::detail::tile_cols<float>);
+}
+
+TEST_CASE("bf16 is refused for double") {
+    const std::vector<double> weight(6);
+    REQUIRE_THROWS_AS(kernels::pack_weights(weight.data(), 2, 3, Precision::bf16), Error);
+}
+
+TEST_CASE("a product in bf16 gives equal bits for any threads, and leaves the thread's settings alone") {
+    Random random(5);
+    const Index m = 300, n = 200, k = 301;
+    const auto a = wild_numbers(random, m * k), weight = numbers<float>(random, n * k);
+    const auto packed = kernels::pack_weights(weight.data(), n, k, Precision::bf16);
+    const auto run = [&](int count) {
+        const Threads threads(count);
+        std::vector<float> c(static_cast<std::size_t>(m * n));
+        kernels::gemm_packed(kernels::row_major(a.data(), m, k), packed, c.data(), n);
+        return c;
+    };
+    const std::vector<float> expected = run(1);
+    for (const int count : {2, 3, 4, 7}) CHECK(same_bits(run(count), expected));
+    volatile float denormal = 1e-39f;
+    CHECK(denormal * 2 > 0);
+}
+
+TEST_CASE("an activation in the epilogue has the bits of one behind it") {
+    Random random(6);
+    for (int round = 0; round < 60; ++round) {
+        const Index m = pick(random, {1, 5, 100, 400}), n = pick(random, {1, 5, 9, 40, 600}),
+                    k = pick(random, {7, 500});
+        const auto a = numbers<float>(random, m * k), weight = numbers<float>(random, n * k);
+        const auto bias = numbers<float>(random, n);
+        const auto unary = round % 3 == 0   ? kernels::Unary::silu
+                           : round % 3 == 1 ? kernels::Unary::gelu
+                                            : kernels::Unary::relu;
+        const auto b = kernels::transposed(kernels::row_major(weight.data(), n, k));
+        std::vector<float> expected(static_cast<std::size_t>(m * n)), found(expected.size());
+        kernels::gemm(kernels::row_major(a.data(), m, k), b, expected.data(), n, {.bias = bias.data()});
+        kernels::unary(unary, expected.data(), expected.data(), m * n);
+        kernels::gemm(kernels::row_major(a.data(), m, k), b, found.data(), n,
+                      {.bias = bias.data(), .activation = unary});
+        INFO("m " << m << ", n " << n << ", k " << k);
+        REQUIRE(same_bits(found, expected));
+    }
+}
+
+TEST_CASE("an activation behind a convolution has the bits of one apart") {
+    Random random(7);
+    for (const Index count : {1, 12})
+        for (const Index kernel : {1, 3}) {
+            ConvShape s{.n = count,
+                        .height = 15,
+                        .width = 16,
+                        .in = 130,
+                        .out = 130,
+                        .kernel_h = kernel,
+                        .kernel_w = kernel,
+                        .pad_top = kernel / 2,
+                        .pad_left = kernel / 2,
+                        .out_height = 15,
+                        .out_width = 16};
+            const auto x = numbers<float>(random, s.n * s.height * s.width * s.in);
+            const auto weight = numbers<float>(random, s.out * kernel * kernel * s.in);
+            std::vector<float> expected(x.size()), found(x.size());
+            kernels::conv2d(s, x.data(), weight.data(), expected.data());
+            kernels::unary(kernels::Unary::silu, expected.data(), expected.data(), static_cast<Index>(expected.size()));
+            kernels::conv2d(s, x.data(), weight.data(), found.data(), {.activation = kernels::Unary::silu});
+            REQUIRE(same_bits(found, expected));
+        }
+}
+
+TEST_CASE("few pictures and many, which Winograd's products take in another order, get equal bits") {
+    Random random(8);
+    ConvShape one{.n = 1,
+                  .height = 16,
+                  .width = 17,
+                  .in = 130,
+                  .out = 140,
+                  .pad_top = 1,
+                  .pad_left = 1,
+                  .out_height = 16,
+                  .out_width = 17};
+    const Index size = one.height * one.width, count = 11;
+    const auto x = numbers<float>(random, count * size * one.in);
+    const auto weight = numbers<float>(random, one.out * 9 * one.in);
+    for (const Precision precision : {Precision::full, Precision::bf16}) {
+        const auto packed = kernels::pack_weights(weight.data(), one.out, 9 * one.in, precision);
+        std::vector<float> alone(static_cast<std::size_t>(size * one.out)), all(alone.size() * count);
+        ConvShape many = one;
+        many.n = count;
+        kernels::conv2d_packed(many, x.data(), packed, all.data());
+        for (Index k = 0; k < count; ++k) {
+            kernels::conv2d_packed(one, x.data() + k * size * one.in, packed, alone.data());
+            REQUIRE(std::memcmp(alone.data(), all.data() + k * size * one.out, alone.size() * sizeof(float)) == 0);
+        }
+    }
+}
