@@ -13,7 +13,7 @@
 
 namespace genmod::kernels::detail {
 
-inline constexpr Index query_block = 128;  // queries that share the passage of the keys
+inline constexpr Index query_block = 256;  // queries that share the passage of the keys
 
 // The state of one panel of queries.
 template <class T>

@@ -9,6 +9,7 @@
 #include "genmod/kernels/attention.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
+#include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 #include "genmod/kernels/impl/vector_math.hpp"
 
@@ -64,7 +65,7 @@ void transpose_into(const T* from, Index from_step, Index rows, Index cols, T* t
 // Copies `rows` tokens into rows without gaps.
 template <class T>
 void gather_rows(const T* from, Index step, Index rows, Index dim, T* to) {
-    for (Index i = 0; i < rows; ++i) std::copy(from + i * step, from + i * step + dim, to + i * dim);
+    for (Index i = 0; i < rows; ++i) copy_run(from + i * step, dim, to + i * dim);
 }
 
 // Puts rows without gaps, times a factor, where they belong.

@@ -79,7 +79,7 @@ void multiply_patches(Index n, const T* image, const Patches& patches, const Con
     product.c = c;
     product.rows = rows;
     product.epilogue = epilogue;
-    if (!weights.panels.given() && rows.even(columns) && narrow_convolution<T>(patches, columns))
+    if (!weights.panels.given() && narrow_convolution<T>(patches, columns))
         return convolve_narrow(n, image, patches, product);
     multiply(product, weights.panels);
 }

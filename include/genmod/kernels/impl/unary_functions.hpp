@@ -40,7 +40,7 @@ struct Relu {
 // x s with s = sigmoid(g(x)): f' = s + x s (1 - s) g', f'' = s (1 - s) (2 g' + x (g'^2 (1 - 2 s) + g'')).
 template <class T, class Gate>
 struct SigmoidGated {
-    auto value(const Batch<T>& x) const { return x * simd::sigmoid(Gate::value(x)); }
+    [[gnu::always_inline]] auto value(const Batch<T>& x) const { return x * simd::sigmoid(Gate::value(x)); }
     auto derivative(const Batch<T>& x) const {
         const Batch<T> s = simd::sigmoid(Gate::value(x));
         return simd::fma(x * Gate::derivative(x), s * (constant<T>(1) - s), s);

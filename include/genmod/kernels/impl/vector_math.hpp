@@ -144,7 +144,7 @@ private:
 
 // e^x; 2^n in two factors, so that results may be subnormal.
 template <class T>
-inline Batch<T> exp(const Batch<T>& x) {
+[[gnu::always_inline]] inline Batch<T> exp(const Batch<T>& x) {
     using C = detail::Constants<T>;
     const detail::ReducedExp<T> e(detail::clamped(x, C::exp_low, C::exp_high));
     const Batch<T> half = detail::nearest(e.n * Batch<T>(T(0.5)));
@@ -154,7 +154,7 @@ inline Batch<T> exp(const Batch<T>& x) {
 // e^x for x <= 64 (or NaN), with the bits of exp() in three quarters of its time: where nothing can overflow, one of
 // the factors is fixed.
 template <class T>
-inline Batch<T> exp_not_large(const Batch<T>& x) {
+[[gnu::always_inline]] inline Batch<T> exp_not_large(const Batch<T>& x) {
     using C = detail::Constants<T>;
     const detail::ReducedExp<T> e(xsimd::select(x < Batch<T>(C::exp_low), Batch<T>(C::exp_low), x));
     return e.power * detail::power_of_two<T>(e.n, C::subnormal_exponent) * Batch<T>(1 / C::subnormal_scale);
@@ -208,7 +208,7 @@ inline Batch<T> tanh(const Batch<T>& x) {
 
 // 1 / (1 + e^-x)
 template <class T>
-inline Batch<T> sigmoid(const Batch<T>& x) {
+[[gnu::always_inline]] inline Batch<T> sigmoid(const Batch<T>& x) {
     const Batch<T> one(T(1));
     const Batch<T> e = exp_not_large(x | Batch<T>(T(-0.0)));
     return xsimd::select(x < Batch<T>(T(0)), e, one) / (one + e);

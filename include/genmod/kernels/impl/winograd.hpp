@@ -222,7 +222,7 @@ template <class T>
 void winograd_by_tiles(const WinogradWork<T>& work) {
     constexpr Index step = tile_cols<T>;
     const Index in = work.in, columns = work.columns, panels = ceil_div(columns, step);
-    const Index weight_plane = panels * in * step;
+    const Index weight_plane = panels * in * step + step;  // a multiple of 4096 bytes would share sets of the cache
     Scratch<T> transformed(winograd_points * weight_plane);
     parallel_ranges(panels, 1, [&](Index first, Index last) {
         Scratch<T> room(winograd_room<T>(work.weights, in));
@@ -260,6 +260,7 @@ void winograd_by_weights(const WinogradWork<T>& work) {
     constexpr Index step = tile_cols<T>, width = winograd_group * step, chunk = winograd_channels;
     const Index in = work.in, columns = work.columns, tiles = work.tiles.count, in_row = winograd_row<T>(in);
     const Index in_plane = tiles * in_row + simd::lanes<T>, sum_plane = tiles * width + simd::lanes<T>;
+    constexpr Index weight_plane = winograd_group * chunk * step + step;
     Scratch<T> inputs(winograd_points * in_plane);
     parallel_ranges(tiles, 4, [&](Index first, Index last) {
         winograd_transform_input(work.image, work.grid, work.tiles, first, last, work.zeros,
@@ -268,7 +269,7 @@ void winograd_by_weights(const WinogradWork<T>& work) {
     parallel_for(ceil_div(columns, width), [&](Index group) {
         const Index first = group * width, last = std::min(columns, first + width);
         const Index panels = ceil_div(last - first, step), room_size = winograd_room<T>(work.weights, in);
-        Scratch<T> room(winograd_group * room_size), weights(winograd_group * winograd_points * step * chunk);
+        Scratch<T> room(winograd_group * room_size), weights(winograd_points * weight_plane);
         Scratch<T> sums(winograd_points * sum_plane);
         Index sum_rows[winograd_few];
         for (Index i = 0; i < tiles; ++i) sum_rows[i] = i * width;
@@ -278,12 +279,11 @@ void winograd_by_weights(const WinogradWork<T>& work) {
         for (Index c = 0; c < in; c += chunk) {
             const Index depth = std::min(chunk, in - c);
             for (Index p = 0; p < panels; ++p)
-                winograd_transform_weights(packed[p], in, c, c + depth, weights.data() + p * chunk * step,
-                                           winograd_group * chunk * step);
+                winograd_transform_weights(packed[p], in, c, c + depth, weights.data() + p * chunk * step, weight_plane);
             for (Index point = 0; point < winograd_points; ++point)
                 for (Index p = 0; p < panels; ++p)
                     winograd_multiply(inputs.data() + point * in_plane + c, in_row,
-                                      weights.data() + (point * winograd_group + p) * chunk * step, depth, tiles,
+                                      weights.data() + point * weight_plane + p * chunk * step, depth, tiles,
                                       last - first - p * step, sums.data() + point * sum_plane + p * step, sum_rows,
                                       c > 0);
         }
