@@ -45,6 +45,22 @@ void products(const std::string& type) {
     hash.print("products " + type);
 }
 
+// With weights in bf16, by whatever instruction the build has.
+void bf16_products() {
+    Rng rng(1);
+    Hash hash;
+    for (const Index m : {1, 17, 130})
+        for (const Index n : {19, 64, 257})
+            for (const Index k : {1, 16, 301, 1000}) {
+                const Tensor<float> a = rng.uniforms<float>({m, k}, -1, 1), b = rng.uniforms<float>({n, k}, -1, 1);
+                Tensor<float> c({m, n});
+                kernels::gemm_packed(kernels::row_major(a.data(), m, k),
+                                     kernels::pack_weights(b.data(), n, k, Precision::bf16), c.data(), n);
+                hash.add(c);
+            }
+    hash.print("products bf16");
+}
+
 template <class T>
 void convolutions(const std::string& type) {
     Rng rng(2);
@@ -173,6 +189,7 @@ int main() {
     random_numbers();
     products<float>("float");
     products<double>("double");
+    bf16_products();
     convolutions<float>("float");
     convolutions<double>("double");
     functions<float>("float");

@@ -44,7 +44,7 @@ void finish_panel(Index dim, Index count, const QueryPanel<T>& panel, T* rows, T
     constexpr Index width = query_tile<T>;
     for (Index j = 0; j < count; j += simd::lanes<T>) {
         const simd::Batch<T> sum = simd::load(panel.sum + j);
-        const simd::Batch<T> share = simd::Batch<T>(T(1)) / sum;
+        const simd::Batch<T> share = simd::divide<T>(simd::Batch<T>(T(1)), sum);
         for (Index d = 0; d < dim; ++d)
             simd::store(panel.result + d * width + j, simd::load(panel.result + d * width + j) * share);
         simd::store(panel.most + j, simd::load(panel.most + j) + simd::log<T>(sum));

@@ -202,7 +202,7 @@ void with_binary(Binary f, Body&& body) {
         case Binary::add: return body([](const auto& a, const auto& b) { return a + b; });
         case Binary::sub: return body([](const auto& a, const auto& b) { return a - b; });
         case Binary::mul: return body([](const auto& a, const auto& b) { return a * b; });
-        case Binary::div: return body([](const auto& a, const auto& b) { return a / b; });
+        case Binary::div: return body([](const auto& a, const auto& b) { return simd::divide(a, b); });
     }
 }
 

@@ -61,6 +61,10 @@ Operand<T> image_patches(OperandKind kind, const T* image, const Patches& patche
     return operand;
 }
 
+// The widest panel: a tile's columns or, where vectors are short, its rows.
+template <class T>
+inline constexpr Index widest_panel = std::max(tile_cols<T>, tile_rows<T>);
+
 template <class T>
 inline constexpr Index pack_slack = simd::lanes<T>;  // stores of whole vectors may pass a panel's end
 
@@ -111,7 +115,7 @@ void pack_strided(const Operand<T>& from, Index first, Index count, Index width,
                         tap % from.taps_w * from.tap_w_step + channel * from.k_step;
         T* out = to + (k - k0) * width;
         if (from.k_step == 1) {
-            const T* rows[tile_cols<T>];
+            const T* rows[widest_panel<T>];
             for (Index r = 0; r < width; ++r) rows[r] = r < count ? base + r * from.i_step : zero_row<T>;
             pack_transposed(rows, width, run, out);
         } else {
@@ -148,12 +152,12 @@ struct Pixel {
 template <class T>
 void pack_pixel_rows(const Operand<T>& from, Index first, Index count, Index width, Index k0, Index length, T* to) {
     const Patches& grid = from.patches;
-    Pixel pixels[tile_cols<T>];
+    Pixel pixels[widest_panel<T>];
     for (Index r = 0; r < count; ++r) pixels[r] = Pixel(grid, first + r);
     for (Index k = k0; k < k0 + length;) {
         const Index tap = k / from.depth, channel = k % from.depth;
         const Index run = std::min(from.depth - channel, k0 + length - k);
-        const T* rows[tile_cols<T>];
+        const T* rows[widest_panel<T>];
         for (Index r = 0; r < width; ++r) {
             const Index at = r < count ? pixels[r].at(grid, tap / grid.taps_w, tap % grid.taps_w) : -1;
             rows[r] = at < 0 ? zero_row<T> : from.data + at + channel;
@@ -169,7 +173,7 @@ void pack_pixel_columns(const Operand<T>& from, Index first, Index count, Index 
         Index u, v, channel, length;
     };
     const Patches& grid = from.patches;
-    Run runs[tile_cols<T>];
+    Run runs[widest_panel<T>];
     Index run_count = 0;
     for (Index i = 0; i < count; i += runs[run_count++].length) {
         const Index tap = (first + i) / from.depth, channel = (first + i) % from.depth;

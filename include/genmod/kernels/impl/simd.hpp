@@ -47,6 +47,18 @@ inline double fma(double a, double b, double c) {
 #endif
 }
 
+// a / b, rounded correctly (xsimd's own is an approximation for floats on aarch64).
+template <class T>
+inline Batch<T> divide(const Batch<T>& a, const Batch<T>& b) {
+#if defined(__aarch64__)
+    if constexpr (sizeof(T) == 4) return Batch<T>(vdivq_f32(a, b));
+#endif
+    return a / b;
+}
+
+inline float divide(float a, float b) { return a / b; }
+inline double divide(double a, double b) { return a / b; }
+
 // The square root, rounded correctly. (AVX-512's plain intrinsics make g++ 12 warn of their undefined third operand.)
 template <class T>
 inline Batch<T> sqrt(const Batch<T>& a) {
@@ -57,6 +69,9 @@ inline Batch<T> sqrt(const Batch<T>& a) {
         else
             return Batch<T>(_mm512_mask_sqrt_pd(a, __mmask8{0xff}, a));
     }
+#endif
+#if defined(__aarch64__)
+    if constexpr (sizeof(T) == 4) return Batch<T>(vsqrtq_f32(a));
 #endif
     return xsimd::sqrt(a);
 }

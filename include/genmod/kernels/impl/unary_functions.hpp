@@ -130,15 +130,15 @@ struct Exp {
 template <class T>
 struct Log {
     auto value(const Batch<T>& x) const { return simd::log(x); }
-    auto derivative(const Batch<T>& x) const { return constant<T>(1) / x; }
-    auto second(const Batch<T>& x) const { return constant<T>(-1) / (x * x); }
+    auto derivative(const Batch<T>& x) const { return simd::divide<T>(constant<T>(1), x); }
+    auto second(const Batch<T>& x) const { return simd::divide<T>(constant<T>(-1), x * x); }
 };
 
 template <class T>
 struct Sqrt {
     auto value(const Batch<T>& x) const { return simd::sqrt(x); }
-    auto derivative(const Batch<T>& x) const { return constant<T>(0.5) / simd::sqrt(x); }
-    auto second(const Batch<T>& x) const { return constant<T>(-0.25) / (x * simd::sqrt(x)); }
+    auto derivative(const Batch<T>& x) const { return simd::divide<T>(constant<T>(0.5), simd::sqrt(x)); }
+    auto second(const Batch<T>& x) const { return simd::divide<T>(constant<T>(-0.25), x * simd::sqrt(x)); }
 };
 
 template <class T>
@@ -150,9 +150,9 @@ struct Square {
 
 template <class T>
 struct Reciprocal {
-    auto value(const Batch<T>& x) const { return constant<T>(1) / x; }
-    auto derivative(const Batch<T>& x) const { return constant<T>(-1) / (x * x); }
-    auto second(const Batch<T>& x) const { return constant<T>(2) / (x * x * x); }
+    auto value(const Batch<T>& x) const { return simd::divide<T>(constant<T>(1), x); }
+    auto derivative(const Batch<T>& x) const { return simd::divide<T>(constant<T>(-1), x * x); }
+    auto second(const Batch<T>& x) const { return simd::divide<T>(constant<T>(2), x * x * x); }
 };
 
 template <class T>

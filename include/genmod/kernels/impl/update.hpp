@@ -79,7 +79,7 @@ void adam_update(Index count, const AdamStep<T>& step, const T* grad, T* weight,
         s[1] = simd::fma(rate1, g - s[1], s[1]);
         s[2] = simd::fma(rate2 * g, g, beta2 * s[2]);
         const Batch root = simd::fma(root_scale, simd::sqrt<T>(s[2]), eps);
-        s[0] = simd::fma(minus_step, s[1] / root, keep * s[0]);
+        s[0] = simd::fma(minus_step, simd::divide<T>(s[1], root), keep * s[0]);
     });
 }
 

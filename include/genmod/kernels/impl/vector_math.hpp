@@ -89,7 +89,7 @@ inline Batch<T> log_of_normal(const Batch<T>& u, const Batch<T>& exponent_offset
     const Batch<T> e = (xsimd::bitwise_cast<Batch<T>>(exponent_bits) - Batch<T>(C::exponent_shift)) + exponent_offset;
     const BitBatch<T> mantissa = shifted & BitBatch<T>((Bits{1} << C::mantissa_bits) - 1);
     const Batch<T> f = xsimd::bitwise_cast<Batch<T>>(mantissa + BitBatch<T>(C::sqrt_half)) - Batch<T>(T(1));
-    const Batch<T> s = f / (f + Batch<T>(T(2)));
+    const Batch<T> s = divide<T>(f, f + Batch<T>(T(2)));
     const Batch<T> z = s * s;
     const Batch<T> half_square = Batch<T>(T(0.5)) * f * f;
     const Batch<T> low = fma(s, fma(z, polynomial(z, C::log), half_square), fma(e, Batch<T>(C::ln2_low), correction));
@@ -192,7 +192,7 @@ inline Batch<T> log1p(const Batch<T>& x) {
     const Batch<T> one(T(1));
     const Batch<T> u = one + x;
     const Batch<T> lost = xsimd::select(x > one, one - (u - x), x - (u - one));
-    const Batch<T> y = detail::log_special(u, detail::log_of_normal(u, Batch<T>(T(0)), lost / u));
+    const Batch<T> y = detail::log_special(u, detail::log_of_normal(u, Batch<T>(T(0)), divide<T>(lost, u)));
     return xsimd::select(xsimd::abs(x) < Batch<T>(detail::Constants<T>::tiny), x, y);
 }
 
@@ -202,7 +202,7 @@ inline Batch<T> tanh(const Batch<T>& x) {
     const Batch<T> a = xsimd::abs(x), one(T(1)), two(T(2));
     const auto near_zero = a < Batch<T>(T(0.55));
     const Batch<T> t = expm1(a + a);
-    const Batch<T> ratio = xsimd::select(near_zero, t, two) / (t + two);
+    const Batch<T> ratio = divide<T>(xsimd::select(near_zero, t, two), t + two);
     return detail::with_sign(xsimd::select(near_zero, ratio, one - ratio), x);
 }
 
@@ -211,7 +211,7 @@ template <class T>
 [[gnu::always_inline]] inline Batch<T> sigmoid(const Batch<T>& x) {
     const Batch<T> one(T(1));
     const Batch<T> e = exp_not_large(x | Batch<T>(T(-0.0)));
-    return xsimd::select(x < Batch<T>(T(0)), e, one) / (one + e);
+    return divide<T>(xsimd::select(x < Batch<T>(T(0)), e, one), one + e);
 }
 
 // log(1 + e^x)

@@ -45,7 +45,7 @@ template <class T>
 }
 template <class T>
 [[gnu::always_inline]] inline Wide<T> operator/(const Wide<T>& a, const Wide<T>& b) {
-    return map([](const Batch<T>& x, const Batch<T>& y) -> Batch<T> { return x / y; }, a, b);
+    return map([](const Batch<T>& x, const Batch<T>& y) -> Batch<T> { return divide<T>(x, y); }, a, b);
 }
 template <class T>
 [[gnu::always_inline]] inline Wide<T> fma(const Wide<T>& a, const Wide<T>& b, const Wide<T>& c) {
