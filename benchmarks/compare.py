@@ -78,6 +78,8 @@ def options():
     parser = Parser(prog="sh benchmarks/compare.sh", allow_abbrev=False,
                     description="Compares genmod with PyTorch, Eigen, OpenBLAS and oneDNN.")
     parser.add_argument("--only", metavar="NAME,...", help="rows or families of rows: sd_unet,conv_1x64x64x320_320")
+    parser.add_argument("--peers", metavar="NAME,...", help="only peers whose names have one of these in them: "
+                                                            "oneDNN,eager")
     parser.add_argument("--quick", action="store_true", help="fewer rows, shorter runs, five alternations")
     parser.add_argument("--json", metavar="FILE", help="writes the figures")
     parser.add_argument("--markdown", metavar="FILE", help="writes the table")
@@ -229,6 +231,8 @@ class Comparison:
 
     def compare(self, row):
         peers = list(FAMILIES[family_of(row)][1]) + (["genmod 1 thread"] if SCALING.fullmatch(row) else [])
+        if self.chosen.peers:
+            peers = [peer for peer in peers if any(part in peer for part in self.chosen.peers.split(","))]
         try:
             ours = Worker(command_of(row, "genmod"))
         except NoWorker as error:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # genmod beside PyTorch, Eigen, OpenBLAS and oneDNN: builds the programs, runs both sides by turns, prints a table.
 #
-#   sh benchmarks/compare.sh [--only NAME,...] [--quick] [--json FILE] [--markdown FILE]
+#   sh benchmarks/compare.sh [--only NAME,...] [--peers NAME,...] [--quick] [--json FILE] [--markdown FILE]
 #
 # NAME is a row (conv_1x64x64x320_320, sd_unet_64) or a family of rows (conv, unet, sampler, sd). Missing packages come
 # by apt-get; PyTorch goes into a virtual environment in build/bench, unless GENMOD_PEERS_PYTHON names a

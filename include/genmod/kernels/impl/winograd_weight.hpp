@@ -9,7 +9,7 @@
 #include "genmod/kernels/impl/gemm.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/simd.hpp"
-#include "genmod/kernels/impl/winograd.hpp"
+#include "genmod/kernels/impl/winograd_tiles.hpp"
 #include "genmod/kernels/impl/winograd_transform.hpp"
 
 namespace genmod::kernels::detail {

@@ -1,0 +1,185 @@
+// Tiles of pictures on their way to Winograd's products and back.
+#pragma once
+
+#include <algorithm>
+
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/impl/elementwise.hpp"
+#include "genmod/kernels/impl/gemm_block.hpp"
+#include "genmod/kernels/impl/gemm_kernel.hpp"
+#include "genmod/kernels/impl/gemm_pack.hpp"
+#include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/winograd_transform.hpp"
+
+namespace genmod::kernels::detail {
+
+// The tiles of all samples, row by row.
+struct WinogradTiles {
+    Index down, across, count;
+    WinogradTiles(const Patches& grid, Index samples)
+        : down(ceil_div(grid.out_height, winograd_out)),
+          across(ceil_div(grid.out_width, winograd_out)),
+          count(samples * down * across) {}
+
+    // The output pixel of a tile's corner.
+    Index sample(Index tile) const { return tile / (down * across); }
+    Index y(Index tile) const { return tile / across % down * winograd_out; }
+    Index x(Index tile) const { return tile % across * winograd_out; }
+};
+
+// Numbers from one tile to the next: whole vectors, and one more against rows that share a set of the cache.
+template <class T>
+Index winograd_row(Index channels) {
+    return ceil_div(channels, tile_cols<T>) * tile_cols<T> + simd::lanes<T>;
+}
+
+// One vector of channels of a tile: six rows of six pixels, `step` apart, of which the columns in `inside` count. What
+// the next tile adds, `ahead` numbers on, is asked for meanwhile.
+template <class T>
+void winograd_input_vector(const T* const (&rows)[winograd_in], Index step, const bool (&inside)[winograd_in], T* to,
+                           Index plane, Index ahead) {
+    using Batch = simd::Batch<T>;
+    constexpr Index side = winograd_in;
+#pragma GCC unroll 8
+    for (Index u = side - winograd_out; u < side; ++u)
+#pragma GCC unroll 8
+        for (Index v = side - winograd_out; v < side; ++v) __builtin_prefetch(rows[u] + v * step + ahead);
+    Batch half[winograd_points];
+#pragma GCC unroll 8
+    for (Index v = 0; v < side; ++v) {
+        Batch d[side], t[side];
+#pragma GCC unroll 8
+        for (Index u = 0; u < side; ++u) d[u] = inside[v] ? simd::load(rows[u] + v * step) : Batch(T(0));
+        winograd_input<T>(d, 1, t);
+#pragma GCC unroll 8
+        for (Index u = 0; u < side; ++u) half[u * side + v] = t[u];
+    }
+#pragma GCC unroll 8
+    for (Index u = 0; u < side; ++u) {
+        Batch t[side];
+        winograd_input<T>(half + u * side, 1, t);
+#pragma GCC unroll 8
+        for (Index v = 0; v < side; ++v) simd::store(to + (u * side + v) * plane, t[v]);
+    }
+}
+
+// Transformed inputs of tiles first..last-1: to[point][tile][row], `plane` numbers from point to point. `zeros` holds
+// the six pixels of a row outside.
+template <class T>
+void winograd_transform_input(const T* image, const Patches& grid, const WinogradTiles& tiles, Index first, Index last,
+                              const T* zeros, T* to, Index row, Index plane) {
+    constexpr Index side = winograd_in, lanes = simd::lanes<T>;
+    const Index channels = grid.channels, whole = channels / lanes * lanes;
+    for (Index tile = first; tile < last; ++tile) {
+        const Index top = tiles.y(tile) - grid.pad_top, left = tiles.x(tile) - grid.pad_left;
+        const Index corner = (tiles.sample(tile) * grid.height + top) * grid.width + left;
+        const Index next = std::min(tile + 1, tiles.count - 1);
+        const Index ahead = ((tiles.sample(next) * grid.height + tiles.y(next) - grid.pad_top) * grid.width +
+                             tiles.x(next) - grid.pad_left - corner) *
+                            channels;
+        const T* rows[side];
+        bool inside[side];
+        for (Index u = 0; u < side; ++u) {
+            const bool in = top + u >= 0 && top + u < grid.height;
+            rows[u] = in ? image + (corner + u * grid.width) * channels : zeros;
+            inside[u] = left + u >= 0 && left + u < grid.width;
+        }
+        T* const out = to + (tile - first) * row;
+        for (Index c = 0; c < whole; c += lanes) {
+            winograd_input_vector<T>(rows, channels, inside, out + c, plane, ahead);
+            for (const T*& pixel : rows) pixel += lanes;
+        }
+        if (whole < channels) {
+            T part[winograd_points * lanes] = {};
+            for (Index u = 0; u < side; ++u) {
+                for (Index v = 0; v < side; ++v)
+                    for (Index c = 0; inside[v] && c < channels - whole; ++c)
+                        part[(u * side + v) * lanes + c] = rows[u][v * channels + c];
+                rows[u] = part + u * side * lanes;
+            }
+            winograd_input_vector<T>(rows, lanes, inside, out + whole, plane, 0);
+        }
+    }
+}
+
+// One vector of channels of a tile's 4 x 4 outputs: pixel (u, v) to to[u * y_step + v * x_step], plus the bias and the
+// residual (which lies as `to` does) where they are not null.
+template <class T>
+void winograd_output_vector(const T* from, Index plane, T* to, Index y_step, Index x_step, const T* bias = nullptr,
+                            const T* residual = nullptr) {
+    using Batch = simd::Batch<T>;
+    constexpr Index side = winograd_in, outs = winograd_out;
+    Batch half[outs * side];
+#pragma GCC unroll 8
+    for (Index v = 0; v < side; ++v) {
+        Batch m[side], t[outs];
+#pragma GCC unroll 8
+        for (Index u = 0; u < side; ++u) m[u] = simd::load(from + (u * side + v) * plane);
+        winograd_output<T>(m, 1, t);
+#pragma GCC unroll 8
+        for (Index u = 0; u < outs; ++u) half[u * side + v] = t[u];
+    }
+#pragma GCC unroll 8
+    for (Index u = 0; u < outs; ++u) {
+        Batch t[outs];
+        winograd_output<T>(half + u * side, 1, t);
+#pragma GCC unroll 8
+        for (Index v = 0; v < outs; ++v) {
+            const Index at = u * y_step + v * x_step;
+            if (bias != nullptr) t[v] = t[v] + simd::load(bias);
+            if (residual != nullptr) t[v] = t[v] + simd::load(residual + at);
+            simd::store(to + at, t[v]);
+        }
+    }
+}
+
+// Sums [point][tile][column] of the tiles and columns from first_tile and first_column on.
+template <class T>
+struct WinogradSumBlock {
+    const T* data;
+    Index row, plane;  // numbers from tile to tile and from point to point
+    Index first_tile, last_tile;
+    Index first_column, last_column;
+};
+
+// The outputs of a block of sums.
+template <class T>
+void winograd_transform_output(const WinogradSumBlock<T>& sums, const Patches& grid, const WinogradTiles& tiles,
+                               Index columns, T* c, const Epilogue<T>& epilogue) {
+    constexpr Index outs = winograd_out, lanes = simd::lanes<T>;
+    const bool plain = epilogue.scale == T(1) && epilogue.mode == Accumulate::write;
+    const Index y_step = grid.out_width * columns, plane = sums.plane;
+    for (Index tile = sums.first_tile; tile < sums.last_tile; ++tile) {
+        const Index y = tiles.y(tile), x = tiles.x(tile);
+        const Index high = std::min(outs, grid.out_height - y), wide = std::min(outs, grid.out_width - x);
+        const bool direct = plain && high == outs && wide == outs;
+        const Index corner = ((tiles.sample(tile) * grid.out_height + y) * grid.out_width + x) * columns;
+        const T* const from = sums.data + (tile - sums.first_tile) * sums.row - sums.first_column;
+        Epilogue<T> finish = epilogue;
+        if (finish.bias != nullptr) finish.bias += tiles.sample(tile) * finish.bias_step;
+        for (Index column = sums.first_column; column < sums.last_column; column += lanes) {
+            if (direct && sums.last_column - column >= lanes) {
+                const Index at = corner + column;
+                winograd_output_vector(from + column, plane, c + at, y_step, columns,
+                                       finish.bias == nullptr ? nullptr : finish.bias + column,
+                                       finish.residual == nullptr ? nullptr : finish.residual + at);
+                continue;
+            }
+            T pixels[outs * outs * lanes];
+            winograd_output_vector(from + column, plane, pixels, outs * lanes, lanes);
+            for (Index u = 0; u < high; ++u)
+                for (Index v = 0; v < wide; ++v)
+                    finish_part<T>(simd::load(pixels + (u * outs + v) * lanes), finish, c,
+                                   corner + u * y_step + v * columns + column, column, sums.last_column - column);
+        }
+        if (epilogue.activation)
+            for (Index pixel = 0; pixel < high * wide; ++pixel) {
+                T* const at = c + corner + pixel / wide * y_step + pixel % wide * columns;
+                unary_here(*epilogue.activation, at + sums.first_column, at + sums.first_column,
+                           sums.last_column - sums.first_column);
+            }
+    }
+}
+
+}  // namespace genmod::kernels::detail
