@@ -4,9 +4,6 @@
 
 #include <bit>
 #include <cstdint>
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
 
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/impl/simd.hpp"

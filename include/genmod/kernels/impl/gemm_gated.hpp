@@ -3,6 +3,7 @@
 
 #include "genmod/core/memory.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/bf16.hpp"
 #include "genmod/kernels/impl/elementwise.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
