@@ -40,7 +40,7 @@ std::vector<float> wild_numbers(Random& random, Index count) {
     std::vector<float> result(static_cast<std::size_t>(count));
     for (float& value : result) {
         const auto exponent = static_cast<std::uint32_t>(random() % 150);  // up to 2^22
-        value = std::bit_cast<float>(static_cast<std::uint32_t>(random()) & 0x807fffffu | exponent << 23);
+        value = std::bit_cast<float>((static_cast<std::uint32_t>(random()) & 0x807fffffu) | exponent << 23);
     }
     return result;
 }
