@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <numeric>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <variant>
@@ -198,7 +199,10 @@ void train(flows::Trainer<float, Model>& trainer, const FlowConfig& config, cons
             save_checkpoint(trainer, config, steps, o.checkpoint);
             fail(ErrorCode::stopped, "stopped after step ", trainer.steps(), "; continue with --resume");
         }
-        sum += trainer.step(source.batch(trainer.steps(), o.batch, o.seed));
+        {
+            const Stop unasked{std::stop_token()};  // a solver would give up in the middle of the step
+            sum += trainer.step(source.batch(trainer.steps(), o.batch, o.seed));
+        }
         ++count;
         const Index done = trainer.steps();
         progress(done, steps);
