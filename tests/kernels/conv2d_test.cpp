@@ -14,24 +14,16 @@
 
 #include "tests/support/catch.hpp"
 #include "tests/support/naive_conv2d.hpp"
+#include "tests/support/random_numbers.hpp"
 
 using namespace genmod;
+using genmod::test::numbers;
+using genmod::test::pick;
+using genmod::test::Random;
 using kernels::ConvShape;
 using kernels::Epilogue;
 
 namespace {
-
-using Random = std::mt19937;
-
-Index pick(Random& random, std::initializer_list<Index> from) { return from.begin()[random() % from.size()]; }
-
-template <class T>
-std::vector<T> numbers(Random& random, Index count) {
-    std::vector<T> result(static_cast<std::size_t>(count));
-    std::uniform_real_distribution<double> uniform(-1, 1);
-    for (T& value : result) value = static_cast<T>(uniform(random));
-    return result;
-}
 
 Index x_size(const ConvShape& s) { return s.n * s.height * s.width * s.in; }
 Index y_size(const ConvShape& s) { return s.n * s.out_height * s.out_width * s.out; }
