@@ -49,7 +49,8 @@ struct Flow : nn::Module {
     }
 
     // n samples [n, ...]: sample k depends on the model and seed + k only. The base's deviation is `temperature`:
-    // under 1 samples come from denser places. Throws Error unless n >= 1 and temperature >= 0.
+    // under 1 samples come from denser places. Step sizes of FFJORD are chosen for up to 512 samples together. Throws
+    // Error unless n >= 1 and temperature >= 0.
     Tensor<T> sample(Index n, std::uint64_t seed, double temperature = 1, const Var<T>& context = {}) const {
         check(n >= 1 && temperature >= 0, "flow: ", n, " samples of temperature ", temperature);
         const NoGrad off;
