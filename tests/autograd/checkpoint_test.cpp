@@ -13,6 +13,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace checkpoint_test {
+
 using namespace genmod;
 using Vars = std::vector<Var<double>>;
 
@@ -90,3 +92,5 @@ TEST_CASE("a checkpoint of a training step cannot be walked back outside of it")
     }
     REQUIRE_THROWS_AS(backward(y), Error);
 }
+
+}  // namespace checkpoint_test

@@ -10,6 +10,8 @@
 #include "genmod/ops/linear.hpp"
 #include "tests/support/catch.hpp"
 
+namespace dual_test {
+
 using namespace genmod;
 
 TEST_CASE("the tangent is the derivative along the direction") {
@@ -86,3 +88,5 @@ TEST_CASE("the gradient check notices wrong gradients, wrong tangents and NaN") 
     REQUIRE_FALSE(check_tangent(WrongTangent{}, x).ok());
     REQUIRE(check_tangent([](const auto& in) { return ops::mul(in, in); }, x).ok());
 }
+
+}  // namespace dual_test

@@ -10,6 +10,8 @@
 #include "genmod/ops/linear.hpp"
 #include "tests/support/catch.hpp"
 
+namespace grad_test {
+
 using namespace genmod;
 
 namespace {
@@ -179,3 +181,5 @@ TEST_CASE("the order of making, not of using, decides the walk") {
     const Var<double> late = ops::mul(middle, early);  // 3 x^4
     REQUIRE(grad(late, {x}, ones(1))[0][0] == 12 * 8);
 }
+
+}  // namespace grad_test

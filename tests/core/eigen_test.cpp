@@ -4,6 +4,8 @@
 
 #include "tests/support/catch.hpp"
 
+namespace eigen_test {
+
 using namespace genmod;
 
 TEST_CASE("a tensor and its Eigen map share memory") {
@@ -32,3 +34,5 @@ TEST_CASE("an Eigen matrix becomes a tensor without a copy") {
     REQUIRE(taken.shape() == Shape{2, 2});
     REQUIRE(taken[3] == 4);
 }
+
+}  // namespace eigen_test

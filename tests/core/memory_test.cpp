@@ -8,6 +8,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/support/catch.hpp"
 
+namespace memory_test {
+
 using namespace genmod;
 
 namespace {
@@ -107,3 +109,5 @@ TEST_CASE("what no machine has is bad_alloc, not a crash") {
     if (!pooling()) return;  // AddressSanitizer itself stops the program
     REQUIRE_THROWS_AS(Tensor<float>({Index{1} << 50}), std::bad_alloc);
 }
+
+}  // namespace memory_test

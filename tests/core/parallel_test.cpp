@@ -14,6 +14,8 @@
 #include "genmod/core/error.hpp"
 #include "tests/support/catch.hpp"
 
+namespace parallel_test {
+
 using namespace genmod;
 
 namespace {
@@ -185,3 +187,5 @@ TEST_CASE("a training scope numbers places and applies statistics once, in order
     step.commit();
     REQUIRE(applied == "ab");
 }
+
+}  // namespace parallel_test

@@ -9,6 +9,8 @@
 #include "genmod/core/rng.hpp"
 #include "tests/support/catch.hpp"
 
+namespace rng_cuda_test {
+
 using namespace genmod;
 
 namespace {
@@ -83,3 +85,5 @@ TEST_CASE("seeds of 64 bits, states and what no card is") {
     REQUIRE_THROWS_AS(CudaGenerator(1, {.multiprocessors = -1}), Error);
     REQUIRE_THROWS_AS(CudaGenerator(1, {.multiprocessors = 1, .threads_per_multiprocessor = 255}), Error);
 }
+
+}  // namespace rng_cuda_test

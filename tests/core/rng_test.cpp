@@ -10,6 +10,8 @@
 #include "genmod/core/rng_wide.hpp"
 #include "tests/support/catch.hpp"
 
+namespace rng_test {
+
 using namespace genmod;
 
 namespace {
@@ -201,3 +203,5 @@ TEST_CASE("permutations contain everything once, in all orders alike") {
     for (const int count : orders) REQUIRE(std::abs(count - 1000) < 4 * 29);
     REQUIRE(rng.permutation(0).empty());
 }
+
+}  // namespace rng_test

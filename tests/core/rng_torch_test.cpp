@@ -10,6 +10,8 @@
 
 #include "tests/support/golden.hpp"
 
+namespace rng_torch_test {
+
 using namespace genmod;
 using genmod::test::Golden;
 
@@ -197,3 +199,5 @@ TEST_CASE("the older rules are those of PyTorch 1.13") {
     REQUIRE(below(0, Index{1} << 32) == std::vector<Index>{3421126067, 787846414, 3348747335});
     REQUIRE(below(-5, Index{1} << 40) == std::vector<Index>{441476371554, 395845085946, 458553876606});
 }
+
+}  // namespace rng_torch_test

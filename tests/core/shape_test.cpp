@@ -2,6 +2,8 @@
 
 #include "tests/support/catch.hpp"
 
+namespace shape_test {
+
 using namespace genmod;
 
 TEST_CASE("a shape knows its extents and their product") {
@@ -52,3 +54,5 @@ TEST_CASE("impossible shapes and axes are errors") {
     REQUIRE_THROWS_AS(Shape{}.dim(0), Error);
     REQUIRE_THROWS_AS((Shape{1, 1, 1, 1, 1, 1, 1, 1}.inserted(0, 1)), Error);
 }
+
+}  // namespace shape_test

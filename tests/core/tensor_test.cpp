@@ -6,6 +6,8 @@
 #include "genmod/core/types.hpp"
 #include "tests/support/catch.hpp"
 
+namespace tensor_test {
+
 using namespace genmod;
 
 TEST_CASE("tensors are made with numbers, and copies share them") {
@@ -99,3 +101,5 @@ TEST_CASE("bf16 and half round to nearest even and keep what is special") {
     REQUIRE_FALSE(is_finite(-1.0 / 0.0 * 1.0));
     REQUIRE(is_finite(1e308));
 }
+
+}  // namespace tensor_test

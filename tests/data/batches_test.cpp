@@ -7,6 +7,8 @@
 
 #include "tests/io/scratch.hpp"
 
+namespace batches_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -68,3 +70,5 @@ TEST_CASE("counts and sizes out of range are refused") {
     CHECK(error_of([] { data::shuffled(5, 5, 0, 0); }).code == ErrorCode::argument);
     CHECK(data::Batches(1, 4, 0).indices(3) == std::vector<Index>(4, 0));
 }
+
+}  // namespace batches_test

@@ -5,6 +5,8 @@
 #include "genmod/data/idx_gzip.hpp"
 #include "tests/io/scratch.hpp"
 
+namespace idx_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -93,3 +95,5 @@ TEST_CASE("Fashion-MNIST of Debian is read") {
     CHECK(images.size() == 10000);
     CHECK(images.with_label({9}).size() == 1000);
 }
+
+}  // namespace idx_test

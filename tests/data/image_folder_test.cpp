@@ -5,6 +5,8 @@
 #include "genmod/io/png.hpp"
 #include "tests/io/scratch.hpp"
 
+namespace image_folder_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -55,3 +57,5 @@ TEST_CASE("what does not fit is refused by name") {
     CHECK(load().says("b.png: not a PNG file"));
     CHECK(error_of([&] { data::load_image_folder(folder / "none"); }).code == ErrorCode::io);
 }
+
+}  // namespace image_folder_test

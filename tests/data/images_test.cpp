@@ -2,6 +2,8 @@
 
 #include "tests/io/scratch.hpp"
 
+namespace images_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -75,3 +77,5 @@ TEST_CASE("what does not exist is refused") {
     CHECK(error_of([&] { example().batch(0, rng); }).code == ErrorCode::argument);
     CHECK(data::Images().size() == 0);
 }
+
+}  // namespace images_test

@@ -6,6 +6,8 @@
 #include "genmod/io/safetensors_writer.hpp"
 #include "tests/io/scratch.hpp"
 
+namespace labelled_images_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -76,3 +78,5 @@ TEST_CASE("the tiles are read from their packed file") {
     CHECK(images.class_names.front() == "monster");
     CHECK(images.with_label({0}).size() == 679);
 }
+
+}  // namespace labelled_images_test

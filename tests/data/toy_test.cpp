@@ -6,6 +6,8 @@
 
 #include "tests/support/catch.hpp"
 
+namespace toy_test {
+
 using namespace genmod;
 
 namespace {
@@ -79,3 +81,5 @@ TEST_CASE("the first points are the same on every machine") {
     CHECK(points[3] == -0x1.a81e82p+1f);
     CHECK(data::moons(0, rng).size() == 0);
 }
+
+}  // namespace toy_test

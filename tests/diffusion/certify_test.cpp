@@ -20,6 +20,8 @@
 #include "genmod/diffusion/sampler/unipc.hpp"
 #include "tests/support/catch.hpp"
 
+namespace certify_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -363,3 +365,5 @@ TEST_CASE("options that make no sense are errors") {
     REQUIRE_THROWS_AS(certify(Ddim{}, options), Error);
     REQUIRE_THROWS_AS(certify_levels(Frame::flow, 0), Error);
 }
+
+}  // namespace certify_test

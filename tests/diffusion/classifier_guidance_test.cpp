@@ -12,6 +12,8 @@
 #include "genmod/ops/linear.hpp"
 #include "tests/support/catch.hpp"
 
+namespace classifier_guidance_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -123,3 +125,5 @@ TEST_CASE("DDPM's mean moves by variance times gradient") {
     };
     REQUIRE(step(3) - step(0) == Approx(3 * Posterior(pair.from, pair.to).small).epsilon(1e-10));
 }
+
+}  // namespace classifier_guidance_test

@@ -16,6 +16,8 @@
 #include "genmod/optim/adam.hpp"
 #include "tests/support/catch.hpp"
 
+namespace classifier_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -98,3 +100,5 @@ TEST_CASE("a classifier's options and inputs are checked, and a loss that is not
         REQUIRE(std::string(error.what()).find("step 21") != std::string::npos);
     }
 }
+
+}  // namespace classifier_test

@@ -32,6 +32,8 @@
 #include "genmod/diffusion/torchsde_noise.hpp"
 #include "tests/support/golden.hpp"
 
+namespace compat_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using genmod::test::Golden;
@@ -174,3 +176,5 @@ TEST_CASE("a web UI's picture in a batch is the picture of its own seed, on the 
     check_picture(noise_as_in<CudaGenerator>(web, 7, 3, card), noise_as_in<CudaGenerator>(web, 9, 1, card));
     REQUIRE(noise_as_in(conventions(Program::k_diffusion), 7, 3).generators().size() == 1);
 }
+
+}  // namespace compat_test

@@ -17,6 +17,8 @@
 #include "genmod/diffusion/sampler/pndm.hpp"
 #include "tests/support/catch.hpp"
 
+namespace control_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -186,3 +188,5 @@ TEST_CASE("a negative label takes the place of none") {
     const GuidanceOptions wrong{.negative = {2}};
     REQUIRE_THROWS_AS(classifier_free(Labels{&asked}, {1, 4}, wrong), Error);
 }
+
+}  // namespace control_test

@@ -11,6 +11,8 @@
 #include "genmod/diffusion/schedule.hpp"
 #include "tests/support/catch.hpp"
 
+namespace denoiser_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -125,3 +127,5 @@ TEST_CASE("dynamic thresholding scales each sample by its own quantile") {
     REQUIRE_THROWS_AS(dynamic_threshold(x, 0.75, 0.5), Error);
     REQUIRE_THROWS_AS(dynamic_threshold(x, 1.5, 2), Error);
 }
+
+}  // namespace denoiser_test

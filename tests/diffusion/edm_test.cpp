@@ -16,6 +16,8 @@
 #include "tests/support/golden.hpp"
 #include "tests/support/point_net.hpp"
 
+namespace edm_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using namespace genmod::test;
@@ -113,3 +115,5 @@ TEST_CASE("a network trained as EDM draws the ring, and a run resumes to the byt
                  {.clip_sample = false, .sigma_data = 0.8});
     require_ring(sample(predict, Heun{}, edm_levels(15, {.sigma_max = 20}), {.shape = {256, 2}, .seed = 4}));
 }
+
+}  // namespace edm_test

@@ -7,6 +7,8 @@
 #include "genmod/diffusion/exact_score.hpp"
 #include "tests/support/catch.hpp"
 
+namespace exact_score_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -154,3 +156,5 @@ TEST_CASE("what is no Gaussian is an error") {
     REQUIRE_THROWS_AS(GaussianMixture::normal(0, 0).log_density(Tensor<double>::zeros({1, 1})), Error);
     REQUIRE_THROWS_AS(project(plane, {1}), Error);
 }
+
+}  // namespace exact_score_test

@@ -15,6 +15,8 @@
 #include "genmod/diffusion/sampler/tcd.hpp"
 #include "tests/support/golden.hpp"
 
+namespace few_step_golden_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using genmod::test::Golden;
@@ -206,3 +208,5 @@ TEST_CASE("RePaint follows diffusers step for step") {
     REQUIRE_THROWS_AS(repaint_levels(small, 8, {0, 1}), Error);
     REQUIRE_THROWS_AS(repaint_levels(small, 8, {1, 0}), Error);
 }
+
+}  // namespace few_step_golden_test

@@ -16,6 +16,8 @@
 #include "tests/support/golden.hpp"
 #include "tests/support/point_net.hpp"
 
+namespace flow_matching_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using namespace genmod::test;
@@ -103,3 +105,5 @@ TEST_CASE("a network trained by flow matching draws the ring, and a run resumes 
                  {.prediction_type = PredictionType::flow_prediction, .clip_sample = false});
     require_ring(sample(predict, Euler{}, flow_levels(25), {.shape = {256, 2}, .seed = 4}));
 }
+
+}  // namespace flow_matching_test

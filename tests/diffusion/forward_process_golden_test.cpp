@@ -7,6 +7,8 @@
 #include "genmod/diffusion/schedule.hpp"
 #include "tests/support/golden.hpp"
 
+namespace forward_process_golden_test {
+
 using namespace genmod;
 using genmod::test::Golden;
 
@@ -29,3 +31,5 @@ TEST_CASE("signal-to-noise ratios equal diffusers'") {
     for (Index k = 0; k < expected.size(); ++k)
         REQUIRE(std::abs(schedule.snr(t[static_cast<std::size_t>(k)]) - expected[k]) <= 1e-10 * expected[k]);
 }
+
+}  // namespace forward_process_golden_test

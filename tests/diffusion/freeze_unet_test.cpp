@@ -15,6 +15,8 @@
 #include "examples/support/model_file.hpp"
 #include "tests/support/catch.hpp"
 
+namespace freeze_unet_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -57,3 +59,5 @@ TEST_CASE("a frozen U-Net draws the same bits, and pictures of 35 dB in bf16") {
     WARN("pictures in bf16: " << ratio << " dB");
     REQUIRE(ratio > 35);
 }
+
+}  // namespace freeze_unet_test

@@ -7,6 +7,8 @@
 #include "genmod/core/rng.hpp"
 #include "tests/support/catch.hpp"
 
+namespace guidance_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -87,3 +89,5 @@ TEST_CASE("a learned variance is taken from the conditional answer") {
         REQUIRE(mixed[k] == Approx(k % 2 == 0 ? free[k] + 3 * (given[k] - free[k]) : given[k]).epsilon(1e-6));
     REQUIRE_THROWS_AS(mix_guidance(free, given, 3, 3), Error);
 }
+
+}  // namespace guidance_test

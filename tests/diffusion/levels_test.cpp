@@ -12,6 +12,8 @@
 #include "genmod/diffusion/sigma_lists.hpp"
 #include "tests/support/golden.hpp"
 
+namespace levels_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using genmod::test::Golden;
@@ -241,3 +243,5 @@ TEST_CASE("the schedules that only some of diffusers' classes have are theirs") 
         REQUIRE(parse_beta_schedule(to_string(type)) == type);
     }
 }
+
+}  // namespace levels_test

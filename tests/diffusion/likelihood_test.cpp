@@ -22,6 +22,8 @@
 #include "genmod/ops/shape.hpp"
 #include "tests/support/catch.hpp"
 
+namespace likelihood_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -289,3 +291,5 @@ TEST_CASE("likelihoods refuse what does not fit") {
     REQUIRE_THROWS_AS(log_likelihood(wide, x, c.levels, {.prediction_type = c.type}), Error);
     REQUIRE_THROWS_AS(variational_bound(law(), Schedule(), Tensor<double>::zeros({4})), Error);
 }
+
+}  // namespace likelihood_test

@@ -11,6 +11,8 @@
 #include "genmod/diffusion/schedule.hpp"
 #include "tests/support/golden.hpp"
 
+namespace loss_golden_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using genmod::test::Golden;
@@ -80,3 +82,5 @@ TEMPLATE_TEST_CASE("guidance with rescale equals diffusers'", "", float, double)
                                  mix_guidance(free, given, 2, std::stod(weight), std::stod(rescale)),
                                  std::is_same_v<T, float> ? 1e-6 : 1e-14);
 }
+
+}  // namespace loss_golden_test

@@ -11,6 +11,8 @@
 #include "genmod/core/rng.hpp"
 #include "tests/support/catch.hpp"
 
+namespace loss_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -216,3 +218,5 @@ TEST_CASE("a loss that is not finite names the step, and options that do not fit
     REQUIRE_THROWS_AS(training_loss(good, schedule, x0, {}, {.condition_dropout = 2, .null_class = 1}, {}), Error);
     REQUIRE_THROWS_AS(training_loss(good, schedule, x0, {}, {.kind = LossKind::vlb, .min_snr_gamma = 5}, {}), Error);
 }
+
+}  // namespace loss_test

@@ -18,6 +18,8 @@
 #include "genmod/diffusion/sampler/unipc.hpp"
 #include "tests/support/golden.hpp"
 
+namespace multistep_golden_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using genmod::test::Golden;
@@ -212,3 +214,5 @@ TEST_CASE("single-step DPM-Solver follows diffusers step for step") {
 TEST_CASE("SA-Solver follows diffusers step for step") {
     check_loops(Golden("diffusion/sa_solver.safetensors"), "sa_solver", 68, sa_solver);
 }
+
+}  // namespace multistep_golden_test

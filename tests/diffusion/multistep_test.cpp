@@ -18,6 +18,8 @@
 #include "genmod/diffusion/sampler/unipc.hpp"
 #include "tests/support/catch.hpp"
 
+namespace multistep_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -397,3 +399,5 @@ TEST_CASE("phi functions and Adams weights integrate as they say") {
     }
     REQUIRE(phi(1, -HUGE_VAL) == 0);
 }
+
+}  // namespace multistep_test

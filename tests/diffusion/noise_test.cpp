@@ -12,6 +12,8 @@
 #include "genmod/diffusion/drawn_noise.hpp"
 #include "tests/support/catch.hpp"
 
+namespace noise_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -161,3 +163,5 @@ TEST_CASE("drawn noise takes Brownian motions of the seeds, and leaves the gener
     }
     REQUIRE(one.generators()[0].state().drawn == 0);
 }
+
+}  // namespace noise_test

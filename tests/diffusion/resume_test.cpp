@@ -21,6 +21,8 @@
 #include "genmod/diffusion/sampler_names.hpp"
 #include "tests/support/catch.hpp"
 
+namespace resume_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -144,3 +146,5 @@ TEST_CASE("a file is taken for nothing but the run it is") {
     }
     std::filesystem::remove(run_path());
 }
+
+}  // namespace resume_test

@@ -14,6 +14,8 @@
 #include "genmod/diffusion/unet.hpp"
 #include "tests/support/catch.hpp"
 
+namespace sample_unet_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -105,3 +107,5 @@ TEST_CASE("sampling stops asking the system for memory after its first steps") {
     pictures(net, {0, 1}, {1, 2});
     REQUIRE(Pool::instance().system_calls() - before <= 2);
 }
+
+}  // namespace sample_unet_test

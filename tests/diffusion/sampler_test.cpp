@@ -13,6 +13,8 @@
 #include "genmod/diffusion/sampler/ddpm.hpp"
 #include "tests/support/catch.hpp"
 
+namespace sampler_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -253,3 +255,5 @@ TEST_CASE("a stop request ends sampling within a step") {
         REQUIRE(steps == 3);
     }
 }
+
+}  // namespace sampler_test

@@ -8,6 +8,8 @@
 #include "genmod/diffusion/level.hpp"
 #include "tests/support/catch.hpp"
 
+namespace schedule_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -119,3 +121,5 @@ TEST_CASE("the forward process and the velocity follow their equations, each sam
     REQUIRE_THROWS_AS(add_noise(schedule, x0, noise, {0, 1, 1000}), Error);
     REQUIRE_THROWS_AS(add_noise(schedule, x0, rng.normals<double>({3, 2, 2, 2}), t), Error);
 }
+
+}  // namespace schedule_test

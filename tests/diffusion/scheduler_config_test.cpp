@@ -26,6 +26,8 @@
 #include "genmod/io/read_file.hpp"
 #include "tests/support/golden.hpp"
 
+namespace scheduler_config_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using genmod::test::Golden;
@@ -184,3 +186,5 @@ TEST_CASE("a sampler chosen at run time gives the bits of the sampler itself, an
     REQUIRE_THROWS_AS(run_sampler(predict, AnySampler{Lms{}}, levels, given.start, given.noise, any_state), Error);
     REQUIRE_THROWS_AS(any_state.select(1000), Error);
 }
+
+}  // namespace scheduler_config_test

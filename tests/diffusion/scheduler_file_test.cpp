@@ -13,6 +13,8 @@
 #include "genmod/diffusion/scheduler_plan.hpp"
 #include "tests/support/catch.hpp"
 
+namespace scheduler_file_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -262,3 +264,5 @@ TEST_CASE("levels go by the names that other programs give them") {
     REQUIRE_THROWS_AS(named_run("euler", "karras", stable, 0), Error);
     REQUIRE_THROWS_AS(named_run("euler", "karras", stable, 1001), Error);
 }
+
+}  // namespace scheduler_file_test

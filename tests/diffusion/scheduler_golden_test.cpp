@@ -15,6 +15,8 @@
 #include "genmod/diffusion/spacing.hpp"
 #include "tests/support/golden.hpp"
 
+namespace scheduler_golden_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using genmod::test::Golden;
@@ -205,3 +207,5 @@ TEST_CASE("DDIM with eta 1 over all steps is DDPM") {
     check_loops(golden, "ddim", Ddim{.eta = 1}, ddim_levels(schedule, 25), free);
     check_loops(golden, "ddpm", Ddim{.eta = 1}, ddim_levels(schedule, 25), free);
 }
+
+}  // namespace scheduler_golden_test

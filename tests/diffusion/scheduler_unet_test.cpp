@@ -13,6 +13,8 @@
 #include "genmod/nn/state.hpp"
 #include "tests/support/golden.hpp"
 
+namespace scheduler_unet_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using genmod::test::Golden;
@@ -57,3 +59,5 @@ TEST_CASE("a U-Net sampled by diffusers' configurations gives diffusers' picture
                     0, compare);
     }
 }
+
+}  // namespace scheduler_unet_test

@@ -25,6 +25,8 @@
 #include "genmod/diffusion/sampler/lms.hpp"
 #include "tests/support/golden.hpp"
 
+namespace sigma_sampler_golden_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using genmod::test::Golden;
@@ -275,3 +277,5 @@ TEST_CASE("DPM adaptive follows k-diffusion, with the same steps") {
                 }
             }
 }
+
+}  // namespace sigma_sampler_golden_test

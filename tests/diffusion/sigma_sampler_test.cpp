@@ -28,6 +28,8 @@
 #include "genmod/diffusion/sampler/lms.hpp"
 #include "tests/support/catch.hpp"
 
+namespace sigma_sampler_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -391,3 +393,5 @@ TEST_CASE("options out of range, runs that cannot be, and stop requests are erro
         REQUIRE(state.nfe == 0);
     }
 }
+
+}  // namespace sigma_sampler_test

@@ -6,6 +6,8 @@
 #include "genmod/diffusion/level.hpp"
 #include "tests/support/catch.hpp"
 
+namespace spacing_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -114,3 +116,5 @@ TEST_CASE("lists of one's own must fall") {
     REQUIRE_THROWS_AS(levels_of_list(schedule, {1000, 900}), Error);
     REQUIRE_THROWS_AS(levels_of_list(schedule, {}), Error);
 }
+
+}  // namespace spacing_test

@@ -15,6 +15,8 @@
 #include "genmod/io/safetensors.hpp"
 #include "tests/support/catch.hpp"
 
+namespace train_unet_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -133,3 +135,5 @@ TEST_CASE("a run of a network that is cut at any step and resumed ends with the 
         REQUIRE(numbers(after) == whole);
     }
 }
+
+}  // namespace train_unet_test

@@ -10,6 +10,8 @@
 #include "genmod/diffusion/sampler/ddim.hpp"
 #include "tests/support/point_net.hpp"
 
+namespace trainer_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 using namespace genmod::test;
@@ -88,3 +90,5 @@ TEST_CASE("training does not depend on threads") {
     const auto one = train(1);
     for (const int threads : {2, 3, 7}) REQUIRE(distance(one.model(), train(threads).model()) == 0);
 }
+
+}  // namespace trainer_test

@@ -5,6 +5,8 @@
 
 #include "tests/support/catch.hpp"
 
+namespace unet_config_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -73,3 +75,5 @@ TEST_CASE("what cannot be built is refused with its name") {
     REQUIRE(message_of(R"({"layers_per_block": 0})").find("layers") != std::string::npos);
     REQUIRE(message_of("{}").empty());
 }
+
+}  // namespace unet_config_test

@@ -18,6 +18,8 @@
 #include "genmod/optim/adam.hpp"
 #include "tests/support/golden_module.hpp"
 
+namespace unet_golden_test {
+
 using namespace genmod;
 using genmod::test::Golden;
 
@@ -114,3 +116,5 @@ TEMPLATE_TEST_CASE("20 steps of training follow PyTorch's", "", float, double) {
         if (golden.has("final/" + key)) golden.require_close("final/" + key, leaf.value(), tolerance);
     });
 }
+
+}  // namespace unet_golden_test

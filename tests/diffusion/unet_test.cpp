@@ -14,6 +14,8 @@
 #include "genmod/diffusion/loss.hpp"
 #include "tests/support/catch.hpp"
 
+namespace unet_test {
+
 using namespace genmod;
 using namespace genmod::diffusion;
 
@@ -216,3 +218,5 @@ TEST_CASE("a few steps on the hybrid loss lower it") {
     INFO("loss " << first << " -> " << last);
     REQUIRE(last < 0.8 * first);
 }
+
+}  // namespace unet_test

@@ -13,6 +13,8 @@
 #include "genmod/optim/adam.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace dequantize_test {
+
 using namespace genmod;
 
 namespace {
@@ -162,3 +164,5 @@ TEST_CASE("dequantized numbers stay in their cells, by seed and step, and log q 
     REQUIRE_THROWS_AS(flows::flowpp_dequantizer<double>({2, 3, 1}, rng), Error);
     REQUIRE_THROWS_AS(flows::importance_weighted_nats(Model(Identity(), {2}), learned(0), Grid(2).x, 0, 1), Error);
 }
+
+}  // namespace dequantize_test

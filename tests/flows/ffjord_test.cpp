@@ -12,6 +12,8 @@
 #include "tests/support/golden_module.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace ffjord_test {
+
 using namespace genmod;
 using flows::Ffjord;
 using nn::Activation;
@@ -188,3 +190,5 @@ TEST_CASE("FFJORD has a density that integrates to one") {
     REQUIRE_THROWS_AS(small(1, 1, {.end_time = 0}), Error);
     REQUIRE_THROWS_AS(small(1, 1, {.probes = 0}), Error);
 }
+
+}  // namespace ffjord_test

@@ -12,6 +12,8 @@
 #include "tests/support/golden_module.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace flowpp_test {
+
 using namespace genmod;
 using flows::GatedAttentionOptions;
 using flows::LogisticMixture;
@@ -143,3 +145,5 @@ TEST_CASE("mixture couplings move points too") {
     const auto back = coupling.inverse(coupling.forward(Var<float>(x)).y).y.value();
     for (Index k = 0; k < x.size(); ++k) REQUIRE(back[k] == Approx(x[k]).margin(1e-5));
 }
+
+}  // namespace flowpp_test

@@ -8,6 +8,8 @@
 #include "tests/support/flow_cases.hpp"
 #include "tests/support/golden.hpp"
 
+namespace golden_test {
+
 using namespace genmod;
 using namespace genmod::flows;
 using genmod::test::Golden;
@@ -93,3 +95,5 @@ TEST_CASE("a step of Glow agrees with normflows") {
     compare_glow<float>();
     compare_glow<double>();
 }
+
+}  // namespace golden_test

@@ -20,6 +20,8 @@
 #include "genmod/vae/likelihood.hpp"
 #include "tests/support/catch.hpp"
 
+namespace linear_gaussian_test {
+
 using namespace genmod;
 
 namespace {
@@ -244,3 +246,5 @@ TEST_CASE("a linear autoencoder's importance weights have the linear Gaussian's 
         last = gap.mean;
     }
 }
+
+}  // namespace linear_gaussian_test

@@ -19,6 +19,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/flow_cases.hpp"
 
+namespace models_test {
+
 using namespace genmod;
 using namespace genmod::flows;
 
@@ -228,3 +230,5 @@ TEST_CASE("flows of impossible sizes are refused") {
     CHECK_THROWS_AS(image_real_nvp<float>({5, 4, 1}, rng), Error);
     CHECK_THROWS_AS((MultiScale<float, ImageStep<float>>({})), Error);
 }
+
+}  // namespace models_test

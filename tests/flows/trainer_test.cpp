@@ -10,6 +10,8 @@
 #include "genmod/flows/realnvp.hpp"
 #include "tests/support/catch.hpp"
 
+namespace trainer_test {
+
 using namespace genmod;
 using namespace genmod::flows;
 
@@ -89,3 +91,5 @@ TEST_CASE("data that are not finite stop a flow's training and leave its weights
     training.step(batch(1));
     CHECK(training.steps() == 2);
 }
+
+}  // namespace trainer_test

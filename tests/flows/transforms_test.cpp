@@ -9,6 +9,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/flow_cases.hpp"
 
+namespace transforms_test {
+
 using namespace genmod;
 using namespace genmod::flows;
 
@@ -185,3 +187,5 @@ TEST_CASE("shapes and options that do not fit are refused") {
     CHECK_THROWS_AS(Spline<float>({.bins = 2000}), Error);
     CHECK_THROWS_AS(Affine<float>(0, ScaleForm::sigmoid), Error);
 }
+
+}  // namespace transforms_test

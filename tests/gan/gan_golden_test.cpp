@@ -8,6 +8,8 @@
 #include "genmod/ops/linear.hpp"
 #include "tests/support/golden_module.hpp"
 
+namespace gan_golden_test {
+
 using namespace genmod;
 using namespace genmod::gan;
 using genmod::test::Golden;
@@ -111,3 +113,5 @@ TEMPLATE_TEST_CASE("spectral norm agrees with PyTorch", "", float, double) {
         return ops::linear(x, weight, bias);
     });
 }
+
+}  // namespace gan_golden_test

@@ -16,6 +16,8 @@
 #include "genmod/ops/softmax.hpp"
 #include "tests/support/catch.hpp"
 
+namespace gan_test {
+
 using namespace genmod;
 using namespace genmod::gan;
 
@@ -279,3 +281,5 @@ TEST_CASE("a GAN's step with NaN names itself, options that do not fit are refus
     REQUIRE_THROWS_AS(make_trainer(tiny, {.loss = LossKind::hinge, .real_label = 0.9}).step(pictures(0)), Error);
     REQUIRE_THROWS_AS(between(pictures(0), Tensor<float>::zeros({6, 8, 8, 2}), 1, 1), Error);
 }
+
+}  // namespace gan_test

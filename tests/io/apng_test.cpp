@@ -4,6 +4,8 @@
 #include "genmod/io/png_read.hpp"
 #include "tests/io/scratch.hpp"
 
+namespace apng_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -70,3 +72,5 @@ TEST_CASE("frames of different sizes, none, and times out of range are refused")
     CHECK(error_of([] { io::encode_apng(frames(1), {.last_frame_ms = 65536}); }).code == ErrorCode::argument);
     CHECK(error_of([] { io::encode_apng(frames(1), {.plays = -1}); }).code == ErrorCode::argument);
 }
+
+}  // namespace apng_test

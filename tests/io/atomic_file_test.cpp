@@ -15,6 +15,8 @@
 
 #include "tests/io/scratch.hpp"
 
+namespace atomic_file_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -202,3 +204,5 @@ TEST_CASE("places that cannot hold a file are refused with the system's words") 
     CHECK(of(folder / "broken").says("link leads nowhere"));
     CHECK(folder.count() == 1);
 }
+
+}  // namespace atomic_file_test

@@ -11,6 +11,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/io/scratch.hpp"
 
+namespace checkpoint_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -181,3 +183,5 @@ TEST_CASE("killed while saving, a run finds a whole checkpoint") {
     example(4).save(path);
     CHECK(folder.count() == 1);
 }
+
+}  // namespace checkpoint_test

@@ -7,6 +7,8 @@
 #include "genmod/core/rng.hpp"
 #include "tests/support/catch.hpp"
 
+namespace crc32_test {
+
 using namespace genmod;
 
 TEST_CASE("the checksum equals zlib's for every length and split") {
@@ -19,3 +21,5 @@ TEST_CASE("the checksum equals zlib's for every length and split") {
         CHECK(io::crc32(part.subspan(size / 3), io::crc32(part.first(size / 3))) == io::crc32(part));
     }
 }
+
+}  // namespace crc32_test

@@ -6,6 +6,8 @@
 
 #include "tests/support/catch.hpp"
 
+namespace dtype_test {
+
 using namespace genmod;
 
 namespace {
@@ -78,3 +80,5 @@ TEST_CASE("whole numbers convert when they fit") {
     CHECK(io::detail::convert(std::uint64_t{1} << 40, real));
     CHECK(real == 0x1p40f);
 }
+
+}  // namespace dtype_test

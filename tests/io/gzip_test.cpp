@@ -2,6 +2,8 @@
 
 #include "tests/io/scratch.hpp"
 
+namespace gzip_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -71,3 +73,5 @@ TEST_CASE("a file is unpacked, errors name it") {
     scratch::put(folder / "b.gz", "plain text");
     CHECK(error_of([&] { io::gunzip_file(folder / "b.gz"); }).says(folder / "b.gz"));
 }
+
+}  // namespace gzip_test

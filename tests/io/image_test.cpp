@@ -4,6 +4,8 @@
 
 #include "tests/io/scratch.hpp"
 
+namespace image_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -70,3 +72,5 @@ TEST_CASE("pictures that cannot be shown are refused") {
         CHECK(thrown.says("picture 1"));
     }
 }
+
+}  // namespace image_test

@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 #endif
 
+namespace json_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -143,3 +145,5 @@ TEST_CASE("spoilt texts are accepted and read as nlohmann-json does") {
     REQUIRE(refused > 3000);
 }
 #endif
+
+}  // namespace json_test

@@ -7,6 +7,8 @@
 #include "genmod/io/png_read.hpp"
 #include "tests/io/scratch.hpp"
 
+namespace png_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -174,3 +176,5 @@ TEST_CASE("other kinds of PNG are reduced to 8 bits: of Pillow, from the fuzzers
     CHECK(of("la0").channels == 2);
     CHECK(of("interlaced1").pixels.size() == 25);
 }
+
+}  // namespace png_test

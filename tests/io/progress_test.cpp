@@ -6,6 +6,8 @@
 
 #include "tests/support/catch.hpp"
 
+namespace progress_test {
+
 using namespace genmod;
 
 namespace {
@@ -53,3 +55,5 @@ TEST_CASE("on a terminal one line is rewritten, without colours") {
     CHECK(text.find('\x1b') == std::string::npos);
     CHECK(lines(written(true, 10, 2)) == 2);
 }
+
+}  // namespace progress_test

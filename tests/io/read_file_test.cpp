@@ -6,6 +6,8 @@
 
 #include "tests/io/scratch.hpp"
 
+namespace read_file_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -65,3 +67,5 @@ TEST_CASE("a file that shrinks while it is read gives an error") {
     CHECK(thrown.code == ErrorCode::io);
     CHECK(thrown.says("shrink"));
 }
+
+}  // namespace read_file_test

@@ -8,6 +8,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/io/scratch.hpp"
 
+namespace safetensors_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -303,3 +305,5 @@ TEST_CASE("files of the Python package are read: all types, made by tests/refere
     CHECK(file.read<float>("scalar").item() == 2.5f);
     CHECK(file.read<float>("empty", {0, 4}).size() == 0);
 }
+
+}  // namespace safetensors_test

@@ -10,6 +10,8 @@
 #include "genmod/io/safetensors.hpp"
 #include "tests/io/scratch.hpp"
 
+namespace safetensors_writer_test {
+
 using namespace genmod;
 using scratch::error_of;
 
@@ -142,3 +144,5 @@ TEST_CASE("a large tensor is written and read in pieces") {
     const auto back = io::Safetensors(writer.to_bytes(), "memory").read<double>("a");
     CHECK(std::equal(back.begin(), back.end(), numbers.begin()));
 }
+
+}  // namespace safetensors_writer_test

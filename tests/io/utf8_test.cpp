@@ -2,6 +2,8 @@
 
 #include "tests/support/catch.hpp"
 
+namespace utf8_test {
+
 using namespace genmod;
 
 TEST_CASE("every code point survives, surrogates do not") {
@@ -38,3 +40,5 @@ TEST_CASE("overlong, cut off and too large sequences are replaced byte by byte")
     CHECK(io::valid_utf8("a\xe7\x8c") == "a" + r + r);
     CHECK(io::valid_utf8("\xe7\x8c\xab") == "\xe7\x8c\xab");
 }
+
+}  // namespace utf8_test

@@ -12,6 +12,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/support/catch.hpp"
 
+namespace attention_test {
+
 using namespace genmod;
 using kernels::AttentionShape;
 using kernels::Heads;
@@ -219,3 +221,5 @@ TEST_CASE("attention has the same bits for any number of threads, and for a samp
         for (std::size_t k = 0; k < 4; ++k) REQUIRE(same(alone[k].slice(0, 1), expected[k].slice(0, 1)));
     }
 }
+
+}  // namespace attention_test

@@ -16,6 +16,8 @@
 #include "tests/support/naive_conv2d.hpp"
 #include "tests/support/random_numbers.hpp"
 
+namespace conv2d_test {
+
 using namespace genmod;
 using genmod::test::numbers;
 using genmod::test::pick;
@@ -290,3 +292,5 @@ TEST_CASE("a sample of a convolution does not depend on the other samples") {
         }
     }
 }
+
+}  // namespace conv2d_test

@@ -13,6 +13,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/support/catch.hpp"
 
+namespace elementwise_test {
+
 using namespace genmod;
 using kernels::Unary;
 
@@ -224,3 +226,5 @@ TEST_CASE("gated units and sums of two arrays agree with plain loops") {
         }
     }
 }
+
+}  // namespace elementwise_test

@@ -11,6 +11,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/support/catch.hpp"
 
+namespace embed_test {
+
 using namespace genmod;
 
 TEST_CASE("look-up and its gradient agree with plain loops") {
@@ -59,3 +61,5 @@ TEST_CASE("the gradient of a wide table is the same on any number of threads") {
     kernels::embed_backward(count, width, 7, indices.data(), dy.data(), three.data(), Accumulate::write);
     CHECK(std::equal(one.begin(), one.end(), three.begin()));
 }
+
+}  // namespace embed_test

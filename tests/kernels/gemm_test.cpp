@@ -13,6 +13,8 @@
 #include "tests/support/naive_gemm.hpp"
 #include "tests/support/random_numbers.hpp"
 
+namespace gemm_test {
+
 using namespace genmod;
 using genmod::test::numbers;
 using genmod::test::pick;
@@ -223,3 +225,5 @@ TEST_CASE("gemm_batch equals its products one by one") {
         CHECK(c == expected);
     }
 }
+
+}  // namespace gemm_test

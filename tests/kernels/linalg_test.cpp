@@ -9,6 +9,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/support/catch.hpp"
 
+namespace linalg_test {
+
 using namespace genmod;
 
 namespace {
@@ -103,3 +105,5 @@ TEST_CASE("NaN is told, not looped over") {
     Tensor<double> values({4});
     REQUIRE_FALSE(kernels::symmetric_eigen<double>(4, a.data(), values.data(), nullptr));
 }
+
+}  // namespace linalg_test

@@ -11,6 +11,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/support/catch.hpp"
 
+namespace loss_test {
+
 using namespace genmod;
 using kernels::Loss;
 
@@ -119,3 +121,5 @@ TEST_CASE("a sample's loss has the same bits alone and in a batch, on any number
         CHECK(std::equal(dx.begin(), dx.end(), one.begin()));
     }
 }
+
+}  // namespace loss_test

@@ -13,6 +13,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/support/catch.hpp"
 
+namespace norm_test {
+
 using namespace genmod;
 using kernels::GroupShape;
 
@@ -286,3 +288,5 @@ TEST_CASE("norms have the same bits for any number of threads, and for a sample 
             same(alone.slice(1, 2).reshape({one}), expected.reshape({-1}).slice(shape.n * one, (shape.n + 1) * one)));
     }
 }
+
+}  // namespace norm_test

@@ -17,6 +17,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/random_numbers.hpp"
 
+namespace packed_test {
+
 using namespace genmod;
 using genmod::test::numbers;
 using genmod::test::pick;
@@ -294,3 +296,5 @@ TEST_CASE("few pictures and many, which Winograd's products take in another orde
         }
     }
 }
+
+}  // namespace packed_test

@@ -10,6 +10,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/support/catch.hpp"
 
+namespace reduce_test {
+
 using namespace genmod;
 
 namespace {
@@ -135,3 +137,5 @@ TEST_CASE("sums have the same bits on any number of threads, alone and in a batc
         CHECK(std::equal(alone.begin(), alone.end(), one.begin() + last * c.inner));
     }
 }
+
+}  // namespace reduce_test

@@ -10,6 +10,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/support/catch.hpp"
 
+namespace resample_test {
+
 using namespace genmod;
 
 namespace {
@@ -102,3 +104,5 @@ TEST_CASE("one picture is resampled alike alone and in a batch, on any number of
     kernels::resample(rows, cols, 1, 19, x.data() + 2 * 31 * 29 * 19, alone.data());
     CHECK(std::equal(alone.begin(), alone.end(), all.begin() + 2 * alone.size()));
 }
+
+}  // namespace resample_test

@@ -9,6 +9,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/support/catch.hpp"
 
+namespace softmax_test {
+
 using namespace genmod;
 
 namespace {
@@ -99,3 +101,5 @@ TEST_CASE("an entry of minus infinity has no share") {
     REQUIRE(y[0] == 0.5f);
     REQUIRE(y[1] == 0.0f);
 }
+
+}  // namespace softmax_test

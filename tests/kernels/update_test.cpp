@@ -10,6 +10,8 @@
 #include "genmod/core/tensor.hpp"
 #include "tests/support/catch.hpp"
 
+namespace update_test {
+
 using namespace genmod;
 
 namespace {
@@ -156,3 +158,5 @@ TEST_CASE("passes give the same bits for any number of threads and any place in 
     const auto part = run(5, 16'391);
     REQUIRE(std::equal(part.begin() + 5, part.begin() + 16'391, expected.begin() + 5));
 }
+
+}  // namespace update_test

@@ -12,6 +12,8 @@
 #include "genmod/core/rng.hpp"
 #include "tests/support/catch.hpp"
 
+namespace vector_math_test {
+
 using namespace genmod;
 
 namespace {
@@ -181,3 +183,5 @@ TEMPLATE_TEST_CASE("elementary functions at zero, infinity, NaN and beyond the r
     CHECK(std::isnan(simd::erf(nan)));
     CHECK(std::isnan(simd::sin(nan)));
 }
+
+}  // namespace vector_math_test

@@ -11,6 +11,8 @@
 #include "genmod/metrics/sliced_wasserstein.hpp"
 #include "tests/support/golden.hpp"
 
+namespace distances_test {
+
 using namespace genmod;
 using namespace genmod::metrics;
 using genmod::test::Golden;
@@ -113,3 +115,5 @@ TEST_CASE("sets that have no distance are refused") {
     REQUIRE_THROWS_AS(kernel_distance(a, bad), Error);
     REQUIRE_THROWS_AS(kernel_distance(a, a, {.subsets = 0}), Error);
 }
+
+}  // namespace distances_test

@@ -8,6 +8,8 @@
 #include "genmod/core/rng.hpp"
 #include "tests/support/catch.hpp"
 
+namespace frechet_test {
+
 using namespace genmod;
 using namespace genmod::metrics;
 
@@ -95,3 +97,5 @@ TEST_CASE("fewer samples than features have a distance, too") {
     const double expected = sum - 2 * std::sqrt(form);
     REQUIRE(std::abs(metrics::frechet_distance(two, b) - expected) <= 1e-6 * expected);
 }
+
+}  // namespace frechet_test

@@ -6,6 +6,8 @@
 #include "genmod/core/rng.hpp"
 #include "tests/support/catch.hpp"
 
+namespace precision_recall_test {
+
 using namespace genmod;
 using namespace genmod::metrics;
 
@@ -81,3 +83,5 @@ TEST_CASE("sets that are too small or do not fit are refused") {
     REQUIRE_THROWS_AS(precision_recall(a, rng.normals<float>({3, 4})), Error);
     REQUIRE_THROWS_AS(precision_recall(a, a, 0), Error);
 }
+
+}  // namespace precision_recall_test

@@ -6,6 +6,8 @@
 #include "genmod/nn/transformer.hpp"
 #include "tests/support/golden_module.hpp"
 
+namespace attention_golden_test {
+
 using namespace genmod;
 using genmod::test::check_module;
 using genmod::test::Golden;
@@ -31,3 +33,5 @@ TEMPLATE_TEST_CASE("the transformer block agrees with diffusers", "", float, dou
     check_module<T>(golden, "transformer", block, {"x", "text"},
                     [&](const std::vector<Var<T>>& in) { return block(in[0], in[1]); });
 }
+
+}  // namespace attention_golden_test

@@ -6,6 +6,8 @@
 #include "genmod/core/rng.hpp"
 #include "tests/support/catch.hpp"
 
+namespace attention_test {
+
 using namespace genmod;
 
 TEST_CASE("attention carries diffusers' names and shapes") {
@@ -51,3 +53,5 @@ TEST_CASE("attention refuses a missing, a needless and a wrong input") {
     REQUIRE_THROWS_AS(self(x, context), Error);
     REQUIRE_THROWS_AS(self(context), Error);
 }
+
+}  // namespace attention_test

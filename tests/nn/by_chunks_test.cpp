@@ -10,6 +10,8 @@
 
 #include "tests/support/catch.hpp"
 
+namespace by_chunks_test {
+
 using namespace genmod;
 
 TEST_CASE("a batch by chunks is the batch at once, on any number of threads") {
@@ -33,3 +35,5 @@ TEST_CASE("an error in a chunk reaches the caller") {
     REQUIRE_THROWS_AS(
         nn::by_chunks(x, 8, [](const Tensor<float>&) -> Tensor<float> { fail(ErrorCode::argument, "no"); }), Error);
 }
+
+}  // namespace by_chunks_test

@@ -11,6 +11,8 @@
 #include "genmod/ops/activation.hpp"
 #include "tests/support/catch.hpp"
 
+namespace dropout_test {
+
 using namespace genmod;
 
 namespace {
@@ -123,3 +125,5 @@ TEST_CASE("a probability that is none is an error") {
     REQUIRE_THROWS_AS(nn::Dropout(-0.1), Error);
     REQUIRE_THROWS_AS(nn::Dropout(std::nan("")), Error);
 }
+
+}  // namespace dropout_test

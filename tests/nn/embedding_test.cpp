@@ -5,6 +5,8 @@
 #include "genmod/autograd/grad.hpp"
 #include "tests/support/catch.hpp"
 
+namespace embedding_test {
+
 using namespace genmod;
 
 TEST_CASE("an embedding looks rows up and sends gradients to them") {
@@ -32,3 +34,5 @@ TEST_CASE("an embedding begins with standard normals") {
     for (const float value : table.weight.value()) square += static_cast<double>(value) * static_cast<double>(value);
     REQUIRE(std::fabs(square / 10000 - 1) < 4 * std::sqrt(2.0 / 10000));
 }
+
+}  // namespace embedding_test

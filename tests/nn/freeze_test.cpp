@@ -21,6 +21,8 @@
 
 #include "tests/support/catch.hpp"
 
+namespace freeze_test {
+
 using namespace genmod;
 
 namespace {
@@ -182,3 +184,5 @@ TEST_CASE("bf16 is for models in float") {
     REQUIRE_THROWS_AS(nn::freeze(net, Precision::bf16), Error);
     REQUIRE(equal(run(net), before));
 }
+
+}  // namespace freeze_test

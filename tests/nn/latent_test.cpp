@@ -4,6 +4,8 @@
 
 #include "tests/support/catch.hpp"
 
+namespace latent_test {
+
 using namespace genmod;
 using nn::Way;
 
@@ -56,3 +58,5 @@ TEST_CASE("a traversal changes one number") {
     }
     REQUIRE_THROWS_AS(nn::traversal(z, 3, -1, 1, 5), Error);
 }
+
+}  // namespace latent_test

@@ -9,6 +9,8 @@
 #include "genmod/nn/init.hpp"
 #include "tests/support/catch.hpp"
 
+namespace linear_test {
+
 using namespace genmod;
 
 namespace {
@@ -80,3 +82,5 @@ TEST_CASE("layers apply their weights to tensors, variables and duals") {
     REQUIRE(up(y).shape() == Shape{1, 6, 8, 2});
     REQUIRE(up(Dual<double>(y, y)).tangent.shape() == Shape{1, 6, 8, 2});
 }
+
+}  // namespace linear_test

@@ -4,6 +4,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace mlp_test {
+
 using namespace genmod;
 
 TEST_CASE("an MLP has the layers asked for") {
@@ -31,3 +33,5 @@ TEST_CASE("gradients and tangents of MLPs with every smooth activation") {
     }
     REQUIRE_THROWS_AS(nn::activate(static_cast<Activation>(99), Var<float>(Tensor<float>::zeros({1}))), Error);
 }
+
+}  // namespace mlp_test

@@ -13,6 +13,8 @@
 #include "genmod/nn/linear.hpp"
 #include "tests/support/catch.hpp"
 
+namespace module_test {
+
 using namespace genmod;
 
 namespace {
@@ -159,3 +161,5 @@ TEST_CASE("a list of modules is walked like a module") {
     REQUIRE(described(layers) == "0.weight [2, 1] linear\n0.bias [2]\n1.weight [1, 2] linear\n1.bias [1]\n");
     REQUIRE(nn::count(nn::clone(layers)) == 7);
 }
+
+}  // namespace module_test

@@ -7,6 +7,8 @@
 #include "genmod/core/rng.hpp"
 #include "tests/support/catch.hpp"
 
+namespace norm_test {
+
 using namespace genmod;
 
 namespace {
@@ -59,3 +61,5 @@ TEST_CASE("batch norm in evaluation uses what training collected") {
     REQUIRE(copy.running.batches[0] == 1);
     REQUIRE(copy.running.mean.data() != norm.running.mean.data());
 }
+
+}  // namespace norm_test

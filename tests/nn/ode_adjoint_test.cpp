@@ -15,6 +15,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace ode_adjoint_test {
+
 using namespace genmod;
 using nn::IntegrateOptions;
 using nn::OdeGradient;
@@ -155,3 +157,5 @@ TEST_CASE("a kept path holds the state at every step, and its end is the solutio
     REQUIRE(nn::solve_ode(decay, Tensor<double>::full({1}, 1), 0, 2).path.empty());
     REQUIRE_THROWS_AS(nn::solve_ode(decay, Tensor<double>::full({1}, 1), 0, 2, {.steering = -1}), Error);
 }
+
+}  // namespace ode_adjoint_test

@@ -11,6 +11,8 @@
 #include "genmod/core/rng.hpp"
 #include "tests/support/golden.hpp"
 
+namespace ode_test {
+
 using namespace genmod;
 using genmod::test::Golden;
 using nn::OdeMethod;
@@ -167,3 +169,5 @@ TEST_CASE("solves that cannot go on say so") {
     const Stop scope(source.get_token());
     REQUIRE(code_of(swing, 1, {}) == ErrorCode::stopped);
 }
+
+}  // namespace ode_test

@@ -6,6 +6,8 @@
 #include "genmod/nn/resample.hpp"
 #include "tests/support/golden_module.hpp"
 
+namespace resample_golden_test {
+
 using namespace genmod;
 using genmod::test::Golden;
 
@@ -22,3 +24,5 @@ TEMPLATE_TEST_CASE("Downsample and Upsample agree with diffusers", "", float, do
     check("downsample_no_padding", nn::Downsample<T>(4, 4, rng, {.symmetric = false}));
     check("upsample", nn::Upsample<T>(6, 6, rng));
 }
+
+}  // namespace resample_golden_test

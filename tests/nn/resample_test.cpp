@@ -4,6 +4,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace resample_test {
+
 using namespace genmod;
 
 TEST_CASE("pictures are halved and doubled") {
@@ -43,3 +45,5 @@ TEST_CASE("gradients and tangents of resampling layers") {
     check_layer(corner);
     check_layer(up);
 }
+
+}  // namespace resample_test

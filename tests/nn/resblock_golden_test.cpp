@@ -6,6 +6,8 @@
 #include "genmod/nn/resblock.hpp"
 #include "tests/support/golden_module.hpp"
 
+namespace resblock_golden_test {
+
 using namespace genmod;
 using genmod::test::Golden;
 
@@ -35,3 +37,5 @@ TEMPLATE_TEST_CASE("ResBlock agrees with diffusers", "", float, double) {
                    {.in = 12, .out = 8, .time = 12, .scale_shift = true, .groups = 4, .eps = 1e-5});
     check_block<T>(golden, "resnet_without_time", {.in = 8, .out = 4, .groups = 2});
 }
+
+}  // namespace resblock_golden_test

@@ -7,6 +7,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace resblock_test {
+
 using namespace genmod;
 
 namespace {
@@ -66,3 +68,5 @@ TEST_CASE("a residual block has time where it was built with it") {
     REQUIRE_THROWS_AS(block({.in = 2, .out = 2, .scale_shift = true}, rng), Error);
     REQUIRE_THROWS_AS(block({.in = 3, .out = 2}, rng), Error);
 }
+
+}  // namespace resblock_test

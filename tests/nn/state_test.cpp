@@ -12,6 +12,8 @@
 #include "tests/io/scratch.hpp"
 #include "tests/support/catch.hpp"
 
+namespace state_test {
+
 using namespace genmod;
 
 namespace {
@@ -174,3 +176,5 @@ TEST_CASE("models go through files, and through checkpoints exactly") {
     REQUIRE(numbers(from_checkpoint) == numbers(model));
     REQUIRE_THROWS_AS(nn::get_state(from_checkpoint, read, "other."), Error);
 }
+
+}  // namespace state_test

@@ -8,6 +8,8 @@
 #include "genmod/nn/timestep.hpp"
 #include "tests/support/golden_module.hpp"
 
+namespace timestep_golden_test {
+
 using namespace genmod;
 using genmod::test::Golden;
 
@@ -35,3 +37,5 @@ TEMPLATE_TEST_CASE("the time embedding network agrees with diffusers", "", float
     test::check_module<T>(golden, "timestep_embedding", module, {"x"},
                           [&](const std::vector<Var<T>>& in) { return module(in[0]); });
 }
+
+}  // namespace timestep_golden_test

@@ -6,6 +6,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace timestep_test {
+
 using namespace genmod;
 
 TEST_CASE("sinusoids have geometric frequencies") {
@@ -55,3 +57,5 @@ TEST_CASE("gradients of the time network") {
     test::require_tangent(
         "TimestepEmbedding", [&](const auto& in) { return net(in); }, x);
 }
+
+}  // namespace timestep_test

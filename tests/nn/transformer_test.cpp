@@ -8,6 +8,8 @@
 #include "genmod/core/rng.hpp"
 #include "tests/support/catch.hpp"
 
+namespace transformer_test {
+
 using namespace genmod;
 
 TEST_CASE("a transformer block carries diffusers' names") {
@@ -42,3 +44,5 @@ TEST_CASE("a transformer block without context has no cross-attention") {
     REQUIRE(block(x).shape() == x.shape());
     REQUIRE_THROWS_AS(block(x, x), Error);
 }
+
+}  // namespace transformer_test

@@ -4,6 +4,8 @@
 #include "genmod/ops/activation.hpp"
 #include "tests/support/golden.hpp"
 
+namespace activation_golden_test {
+
 using namespace genmod;
 using genmod::test::check_layer;
 using genmod::test::Golden;
@@ -23,3 +25,5 @@ TEMPLATE_TEST_CASE("activations agree with PyTorch", "", float, double) {
     check_layer<T>(golden, "softplus", {"x"}, [](const Inputs& in) { return ops::softplus(in[0]); });
     check_layer<T>(golden, "geglu", {"x"}, [](const Inputs& in) { return ops::geglu(in[0]); });
 }
+
+}  // namespace activation_golden_test

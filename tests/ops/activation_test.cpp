@@ -7,6 +7,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace activation_test {
+
 using namespace genmod;
 using test::require_gradient;
 using test::require_tangent;
@@ -112,3 +114,5 @@ TEST_CASE("a gradient that two users contribute to is their sum") {
     const auto twice = grad(both, {x}, Tensor<double>::full({40}, 1))[0];
     for (Index k = 0; k < 40; ++k) CHECK(twice[k] == 2 * once[k]);
 }
+
+}  // namespace activation_test

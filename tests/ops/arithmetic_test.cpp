@@ -8,6 +8,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace arithmetic_test {
+
 using namespace genmod;
 using test::require_gradient;
 using test::require_tangent;
@@ -140,3 +142,5 @@ TEST_CASE("operators say what their names do") {
     require_tangent(
         "operators", [&](const auto& v) { return (1 - v * b) / (v + 2) - 3 * (a - v) / b; }, positive({4}, 9));
 }
+
+}  // namespace arithmetic_test

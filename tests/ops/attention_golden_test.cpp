@@ -5,6 +5,8 @@
 #include "genmod/ops/attention.hpp"
 #include "tests/support/golden.hpp"
 
+namespace attention_golden_test {
+
 using namespace genmod;
 using genmod::test::Golden;
 
@@ -24,3 +26,5 @@ TEMPLATE_TEST_CASE("attention agrees with PyTorch", "", float, double) {
     check_attention("attention_long_causal", {.causal = true});
     check_attention("attention_wide_head", {});
 }
+
+}  // namespace attention_golden_test

@@ -7,6 +7,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace attention_test {
+
 using namespace genmod;
 using Vars = std::vector<Var<double>>;
 
@@ -59,3 +61,5 @@ TEST_CASE("attention refuses what does not fit") {
     REQUIRE_THROWS_AS(ops::attention(q, k, k, {.heads = 4}), Error);
     REQUIRE_THROWS_AS(ops::attention(q, Var<float>(k.value().slice(0, 1)), Var<float>(k.value().slice(0, 1))), Error);
 }
+
+}  // namespace attention_test

@@ -5,6 +5,8 @@
 #include "genmod/ops/conv2d.hpp"
 #include "tests/support/golden.hpp"
 
+namespace conv2d_golden_test {
+
 using namespace genmod;
 using genmod::test::check_layer;
 using genmod::test::Golden;
@@ -41,3 +43,5 @@ TEMPLATE_TEST_CASE("conv_transpose2d agrees with PyTorch", "", float, double) {
     check_transposed("transposed_4x4", {.stride = 2, .padding = 1});
     check_transposed("transposed_3x3", {.stride = 2, .padding = 1, .output_padding = 1});
 }
+
+}  // namespace conv2d_golden_test

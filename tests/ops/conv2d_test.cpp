@@ -8,6 +8,8 @@
 #include "tests/support/gradient.hpp"
 #include "tests/support/naive_conv2d.hpp"
 
+namespace conv2d_test {
+
 using namespace genmod;
 using genmod::test::require_gradient;
 using genmod::test::require_tangent;
@@ -161,3 +163,5 @@ TEST_CASE("convolutions refuse what does not fit") {
     REQUIRE_THROWS_AS(ops::conv_transpose2d(x, zeros({2, 4, 4, 3}), none, {.output_padding = 1}), Error);
     REQUIRE_THROWS_AS(ops::conv_transpose2d(x, zeros({2, 1, 1, 3}), none, {.padding = 2}), Error);
 }
+
+}  // namespace conv2d_test

@@ -5,6 +5,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace embed_test {
+
 using namespace genmod;
 
 TEST_CASE("embed copies the rows that the indices name") {
@@ -23,3 +25,5 @@ TEST_CASE("the gradient of a row collects all its uses") {
     const Tensor<double> table = Rng(1).normals<double>({4, 3});
     test::require_gradient("embed", [](const auto& in) { return ops::embed({2, 0, 2, 2, 1}, in[0]); }, {table});
 }
+
+}  // namespace embed_test

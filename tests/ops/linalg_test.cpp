@@ -9,6 +9,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace linalg_test {
+
 using namespace genmod;
 
 TEST_CASE("inverse and log_abs_det of matrices that need pivots") {
@@ -43,3 +45,5 @@ TEST_CASE("singular, infinite and oblong matrices are refused") {
     CHECK_THROWS_AS(ops::inverse(Var<double>(Tensor<double>::zeros({2, 3}))), Error);
     CHECK_THROWS_AS(ops::log_abs_det(Var<double>(Tensor<double>::zeros({4}))), Error);
 }
+
+}  // namespace linalg_test

@@ -5,6 +5,8 @@
 #include "genmod/ops/linear.hpp"
 #include "tests/support/golden.hpp"
 
+namespace linear_golden_test {
+
 using namespace genmod;
 using genmod::test::check_layer;
 using genmod::test::Golden;
@@ -27,3 +29,5 @@ TEMPLATE_TEST_CASE("embed agrees with PyTorch", "", float, double) {
     check_layer<T>(golden, "embedding", {"weight"},
                    [&](const std::vector<Var<T>>& in) { return ops::embed(indices, in[0]); });
 }
+
+}  // namespace linear_golden_test

@@ -11,6 +11,8 @@
 #include "tests/support/gradient.hpp"
 #include "tests/support/naive_gemm.hpp"
 
+namespace linear_test {
+
 using namespace genmod;
 using genmod::test::require_gradient;
 using genmod::test::require_tangent;
@@ -152,3 +154,5 @@ TEST_CASE("matmul refuses what does not fit") {
     REQUIRE_THROWS_AS(ops::matmul(zeros({2, 2, 3}), zeros({3, 3, 2})), Error);
     REQUIRE_THROWS_AS(ops::matmul(zeros({3}), zeros({3})), Error);
 }
+
+}  // namespace linear_test

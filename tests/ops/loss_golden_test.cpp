@@ -5,6 +5,8 @@
 #include "genmod/ops/loss.hpp"
 #include "tests/support/golden.hpp"
 
+namespace loss_golden_test {
+
 using namespace genmod;
 using genmod::test::check_layer;
 using genmod::test::Golden;
@@ -33,3 +35,5 @@ TEMPLATE_TEST_CASE("cross entropy agrees with PyTorch, smooth labels included", 
         return ops::cross_entropy_loss(in[0], labels, {.label_smoothing = 0.1});
     });
 }
+
+}  // namespace loss_golden_test

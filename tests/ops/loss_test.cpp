@@ -9,6 +9,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace loss_test {
+
 using namespace genmod;
 using test::require_gradient;
 
@@ -134,3 +136,5 @@ TEST_CASE("a weighted loss is the mean of weighted samples") {
     require_gradient(
         "weighted loss", [&](const auto& v) { return ops::mean(ops::mse_per_sample(v[0], v[1]) * weights); }, in);
 }
+
+}  // namespace loss_test

@@ -6,6 +6,8 @@
 #include "genmod/ops/norm.hpp"
 #include "tests/support/golden.hpp"
 
+namespace norm_golden_test {
+
 using namespace genmod;
 using genmod::test::check_layer;
 using genmod::test::Golden;
@@ -57,3 +59,5 @@ TEMPLATE_TEST_CASE("batch_norm agrees with PyTorch, while training and afterward
     golden.require_close("batch_norm_eval/running_mean", fixed.mean, 0);
     golden.require_close("batch_norm_eval/running_var", fixed.variance, 0);
 }
+
+}  // namespace norm_golden_test

@@ -8,6 +8,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace norm_test {
+
 using namespace genmod;
 using Vars = std::vector<Var<double>>;
 
@@ -125,3 +127,5 @@ TEST_CASE("norms refuse what does not fit") {
     const Tensor<float> ones = Tensor<float>::full({6}, 1.0f);
     REQUIRE_THROWS_AS(ops::batch_norm(Var<float>(ones.reshape({1, 6})), none, none, {ones, ones, {}}), Error);
 }
+
+}  // namespace norm_test

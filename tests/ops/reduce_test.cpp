@@ -8,6 +8,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace reduce_test {
+
 using namespace genmod;
 using test::require_gradient;
 using test::require_tangent;
@@ -79,3 +81,5 @@ TEST_CASE("logsumexp neither overflows nor loses its derivatives") {
             "logsumexp", [=](const auto& v) { return ops::logsumexp(v, axis, true); }, normals({3, 4}));
     }
 }
+
+}  // namespace reduce_test

@@ -4,6 +4,8 @@
 #include "genmod/ops/resample.hpp"
 #include "tests/support/golden.hpp"
 
+namespace resample_golden_test {
+
 using namespace genmod;
 using genmod::test::check_layer;
 using genmod::test::Golden;
@@ -20,3 +22,5 @@ TEMPLATE_TEST_CASE("resampling agrees with PyTorch", "", float, double) {
     check_layer<T>(golden, "pixel_unshuffle", {"x"}, [](const Inputs& in) { return ops::space_to_depth(in[0], 2); });
     check_layer<T>(golden, "pixel_shuffle", {"x"}, [](const Inputs& in) { return ops::depth_to_space(in[0], 2); });
 }
+
+}  // namespace resample_golden_test

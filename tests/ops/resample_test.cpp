@@ -8,6 +8,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace resample_test {
+
 using namespace genmod;
 using test::require_gradient;
 using test::require_tangent;
@@ -83,3 +85,5 @@ TEST_CASE("space_to_depth orders channels as pixel_unshuffle, and depth_to_space
     require_derivatives("space_to_depth", {2, 4, 2, 3}, [](const auto& v) { return ops::space_to_depth(v, 2); });
     require_derivatives("depth_to_space", {2, 1, 2, 8}, [](const auto& v) { return ops::depth_to_space(v, 2); });
 }
+
+}  // namespace resample_test

@@ -8,6 +8,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace shape_test {
+
 using namespace genmod;
 using test::require_gradient;
 using test::require_tangent;
@@ -136,3 +138,5 @@ TEST_CASE("broadcast_to repeats") {
     require_derivatives("broadcast_to", {3, 1}, [](const auto& v) { return ops::broadcast_to(v, {2, 3, 4}); });
     require_derivatives("broadcast_to", {2, 1, 1, 3}, [](const auto& v) { return ops::broadcast_to(v, {2, 2, 3, 3}); });
 }
+
+}  // namespace shape_test

@@ -4,6 +4,8 @@
 #include "genmod/ops/softmax.hpp"
 #include "tests/support/golden.hpp"
 
+namespace softmax_golden_test {
+
 using namespace genmod;
 using genmod::test::check_layer;
 using genmod::test::Golden;
@@ -15,3 +17,5 @@ TEMPLATE_TEST_CASE("softmax and log_softmax agree with PyTorch", "", float, doub
     check_layer<T>(golden, "softmax", {"x"}, [](const Inputs& in) { return ops::softmax(in[0]); });
     check_layer<T>(golden, "log_softmax", {"x"}, [](const Inputs& in) { return ops::log_softmax(in[0]); });
 }
+
+}  // namespace softmax_golden_test

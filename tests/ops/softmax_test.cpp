@@ -6,6 +6,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/gradient.hpp"
 
+namespace softmax_test {
+
 using namespace genmod;
 using Vars = std::vector<Var<double>>;
 
@@ -25,3 +27,5 @@ TEST_CASE("softmax refuses what has no rows") {
     REQUIRE_THROWS_AS(ops::softmax(Var<float>(Tensor<float>::zeros({}))), Error);
     REQUIRE_THROWS_AS(ops::log_softmax(Var<float>(Tensor<float>::zeros({3, 0}))), Error);
 }
+
+}  // namespace softmax_test

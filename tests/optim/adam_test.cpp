@@ -11,6 +11,8 @@
 #include "genmod/optim/sgd.hpp"
 #include "tests/support/catch.hpp"
 
+namespace adam_test {
+
 using namespace genmod;
 
 namespace {
@@ -151,3 +153,5 @@ TEST_CASE("impossible options are errors") {
     REQUIRE_THROWS_AS(adam(model, {.lr = std::nan("")}), Error);
     REQUIRE_THROWS_AS(sgd(model, {.nesterov = true}), Error);
 }
+
+}  // namespace adam_test

@@ -8,6 +8,8 @@
 #include "genmod/nn/module.hpp"
 #include "tests/support/catch.hpp"
 
+namespace clip_grad_test {
+
 using namespace genmod;
 
 namespace {
@@ -75,3 +77,5 @@ TEST_CASE("a gradient that is not finite is an error that names the parameter") 
         REQUIRE(model.first.grad()[0] == 1.0);
     }
 }
+
+}  // namespace clip_grad_test

@@ -7,6 +7,8 @@
 #include "genmod/nn/state.hpp"
 #include "tests/support/catch.hpp"
 
+namespace ema_test {
+
 using namespace genmod;
 
 namespace {
@@ -91,3 +93,5 @@ TEST_CASE("impossible decays are errors") {
     REQUIRE_THROWS_AS(optim::Ema(net, {.decay = 1.5}), Error);
     REQUIRE_THROWS_AS(optim::Ema(net, {.min_decay = -0.1}), Error);
 }
+
+}  // namespace ema_test

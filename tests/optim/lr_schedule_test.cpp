@@ -3,6 +3,8 @@
 
 #include "tests/support/catch.hpp"
 
+namespace lr_schedule_test {
+
 using namespace genmod;
 
 TEST_CASE("every schedule rises in a straight line while it warms up") {
@@ -54,3 +56,5 @@ TEST_CASE("polynomial and step schedules fall as they should") {
     REQUIRE(step(8) == 0.25);
     REQUIRE_THROWS_AS((optim::StepLr{.every = 0}(1)), Error);
 }
+
+}  // namespace lr_schedule_test

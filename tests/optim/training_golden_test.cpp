@@ -9,6 +9,8 @@
 #include "genmod/optim/lr_schedule.hpp"
 #include "tests/support/golden.hpp"
 
+namespace training_golden_test {
+
 using namespace genmod;
 using genmod::test::Golden;
 
@@ -74,3 +76,5 @@ TEST_CASE("learning rates equal diffusers' at every step") {
     check_rates(golden, "cosine_with_restarts", optim::CosineRestartsLr{10, 100, 3});
     check_rates(golden, "polynomial", optim::PolynomialLr{10, 100, 2, 1e-7});
 }
+
+}  // namespace training_golden_test

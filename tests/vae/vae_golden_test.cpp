@@ -8,6 +8,8 @@
 #include "genmod/vae/vq_vae.hpp"
 #include "tests/support/golden_module.hpp"
 
+namespace vae_golden_test {
+
 using namespace genmod;
 using namespace genmod::vae;
 using genmod::test::Golden;
@@ -104,3 +106,5 @@ TEMPLATE_TEST_CASE("a VQ-VAE agrees with PyTorch, with averages and with a loss"
     check_vq<TestType>("vq_average", true);
     check_vq<TestType>("vq_loss", false);
 }
+
+}  // namespace vae_golden_test

@@ -15,6 +15,8 @@
 #include "genmod/vae/vq_vae.hpp"
 #include "tests/support/catch.hpp"
 
+namespace vae_test {
+
 using namespace genmod;
 using namespace genmod::vae;
 
@@ -340,3 +342,5 @@ TEST_CASE("configurations and samples that do not fit are refused, a step with N
     }
     REQUIRE(trainer.steps() == 0);
 }
+
+}  // namespace vae_test
