@@ -16,8 +16,11 @@
 
 namespace genmod::kernels::detail {
 
-inline constexpr Index n_block = 512;  // columns that share a packed block of a
-inline constexpr Index tiles_wanted = 32;
+inline constexpr Index n_block = 1024;         // columns that share a packed block of a
+inline constexpr Index kept_panels = 1 << 21;  // numbers of b that stay near: more are fetched for each block of a
+
+// Enough for even loads. The cut decides no bits, so that it may follow the threads.
+inline Index tiles_wanted() { return Index{8} * thread_count(); }
 
 // The whole of b: panels of tile_cols columns, each [k][tile_cols].
 template <class T>
@@ -33,14 +36,14 @@ void pack_b(const Operand<T>& b, Index n, Index k, T* to) {
     });
 }
 
-// How c is cut into tiles: by its shape alone.
+// How c is cut into tiles.
 struct Tiling {
     Index m_step, n_step;
     Index m_tiles, n_tiles;
 };
 
 inline Tiling cut(Index m, Index n, Index k, Index rows, Index cols) {
-    const Index wanted = std::min(tiles_wanted, m * n * std::max<Index>(k, 1) / tile_work);
+    const Index wanted = std::min(tiles_wanted(), m * n * std::max<Index>(k, 1) / tile_work);
     Index m_tiles = ceil_div(m, m_block), n_tiles = ceil_div(n, n_block);
     const auto cut_m = [&](Index least) {
         while (m_tiles * n_tiles < wanted && ceil_div(m, m_tiles + 1) >= least) ++m_tiles;
@@ -48,7 +51,7 @@ inline Tiling cut(Index m, Index n, Index k, Index rows, Index cols) {
     const auto cut_n = [&](Index least) {
         while (m_tiles * n_tiles < wanted && ceil_div(n, n_tiles + 1) >= least) ++n_tiles;
     };
-    cut_m(4 * rows);
+    cut_m((n * k <= kept_panels ? 4 : 16) * rows);
     cut_n(4 * cols);
     cut_m(rows);
     cut_n(cols);
@@ -150,7 +153,7 @@ void gemm_batch(Index count, const Matrix<T>& a, Index a_stride, const Matrix<T>
         gemm(a_one, b_one, c + index * c_stride, c_step, finish);
     };
     const Index work = std::max<Index>(1, a.rows * a.cols * b.cols);
-    if (work * count < detail::serial_work || work >= detail::tile_work * detail::tiles_wanted)
+    if (work * count < detail::serial_work || work >= detail::tile_work * detail::tiles_wanted())
         for (Index index = 0; index < count; ++index) one(index);
     else
         parallel_ranges(count, std::max<Index>(1, detail::tile_work / work), [&](Index first, Index last) {

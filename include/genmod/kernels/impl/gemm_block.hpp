@@ -70,15 +70,15 @@ struct BlockRange {
     Index k = 0, depth = 0;
 };
 
-// Whether tiles may read a where it lies: few columns would not repay the packing. Rows that fall into one set of the
-// cache are packed.
+// Whether tiles may read a where it lies: few columns would not repay the packing, and short rows stay in the cache as
+// they are. Rows that fall into one set of the cache are packed.
 template <class T>
 bool reads_in_place(const Product<T>& product, const BlockRange& range) {
     const Operand<T>& a = product.a;
     if (!a.plain()) return false;
     if (range.rows == 1) return true;
-    if (range.cols > 4 * tile_cols<T>) return false;
     const Index bytes = std::max(a.i_step, a.k_step) * static_cast<Index>(sizeof(T));
+    if (range.cols > 4 * tile_cols<T> && bytes > 1024) return false;
     return (a.k_step == 1 && bytes % 2048 != 0) || (a.i_step == 1 && bytes < 2048);
 }
 
@@ -181,9 +181,15 @@ private:
 
 template <class T>
 void activate_block(const Product<T>& product, const BlockRange& range) {
+    const Unary activation = *product.epilogue.activation;
+    T* const c = product.c + range.n;
+    if (product.rows.even(range.cols)) {  // rows without gaps
+        T* const rows = c + range.m * range.cols;
+        return unary_here(activation, rows, rows, range.rows * range.cols);
+    }
     for (Index i = 0; i < range.rows; ++i) {
-        T* const row = product.c + product.rows.offset(range.m + i) + range.n;
-        unary_here(*product.epilogue.activation, row, row, range.cols);
+        T* const row = c + product.rows.offset(range.m + i);
+        unary_here(activation, row, row, range.cols);
     }
 }
 
