@@ -13,7 +13,14 @@
 
 namespace genmod::kernels::detail {
 
-inline constexpr Index query_block = 256;  // queries that share the passage of the keys
+// Queries that share the passage of the keys: as many as stay in the cache with their results, in parts enough for even
+// loads. Decides no bits.
+inline Index query_block(const AttentionShape& shape) {
+    constexpr Index least = 256, most = 1024, cached = 40960, parts = 16;
+    const Index fitting = std::clamp(cached / std::max(Index{1}, shape.dim) / least * least, least, most);
+    const Index even = shape.queries * shape.heads * shape.n / parts / least * least;
+    return std::clamp(even, least, fitting);
+}
 
 // The state of one panel of queries.
 template <class T>
@@ -57,9 +64,9 @@ void finish_panel(Index dim, Index count, const QueryPanel<T>& panel, T* rows, T
 // One block of queries of one head.
 template <class T>
 void attend(const AttentionShape& shape, T scale, const Heads<const T>& q, const Heads<const T>& k,
-            const Heads<const T>& v, const Heads<T>& y, T* log_sums, const Head<T>& head, Index first) {
+            const Heads<const T>& v, const Heads<T>& y, T* log_sums, const Head<T>& head, Index first, Index last) {
     constexpr Index width = query_tile<T>;
-    const Index dim = shape.dim, last = std::min(shape.queries, first + query_block);
+    const Index dim = shape.dim;
     const Index panels = (last - first + width - 1) / width, panel_size = QueryPanel<T>::size(dim);
     const Scratch<T> memory(panels * panel_size + 2 * key_block * dim + std::max(key_block, dim) * width);
     T* keys = memory.data() + panels * panel_size;
@@ -98,13 +105,15 @@ namespace genmod::kernels {
 template <class T>
 void attention(const AttentionShape& shape, T scale, const Heads<const T>& q, const Heads<const T>& k,
                const Heads<const T>& v, const Heads<T>& y, T* log_sums) {
-    const Index blocks = (shape.queries + detail::query_block - 1) / detail::query_block;
-    const Index work = std::min(shape.queries, detail::query_block) * shape.keys * shape.dim;
+    const Index block = detail::query_block(shape), blocks = (shape.queries + block - 1) / block;
+    const Index work = std::min(shape.queries, block) * shape.keys * shape.dim;
     const Index grain = std::max(Index{1}, (Index{1} << 18) / std::max(Index{1}, work));
     parallel_ranges(shape.n * shape.heads * blocks, grain, [&](Index begin, Index end) {
-        for (Index k_tile = begin; k_tile < end; ++k_tile)
-            detail::attend(shape, scale, q, k, v, y, log_sums, detail::Head<T>(shape, k_tile / blocks),
-                           k_tile % blocks * detail::query_block);
+        for (Index part = begin; part < end; ++part) {
+            const Index first = part % blocks * block;
+            detail::attend(shape, scale, q, k, v, y, log_sums, detail::Head<T>(shape, part / blocks), first,
+                           std::min(shape.queries, first + block));
+        }
     });
 }
 
