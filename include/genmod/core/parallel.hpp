@@ -62,8 +62,8 @@ private:
 
 }  // namespace detail
 
-// Calls body(tile) for tile 0..count-1, on several threads where the context allows. Tiles must be independent and
-// their number must depend on shapes only, so that results do not depend on threads. A loop inside a tile runs
+// Calls body(tile) for tile 0..count-1, on several threads where the context allows. Tiles must be independent, and
+// cut by shapes only where the cut decides bits, so that results do not depend on threads. A loop inside a tile runs
 // serially. Rethrows the first exception of a tile.
 template <class Body>
 void parallel_for(Index count, Body&& body) {

@@ -48,7 +48,7 @@ inline std::uint32_t rounded_bits(float value) {
 
 inline simd::Batch<float> even_of(const simd::Batch<float>& pairs) {
     using Words = simd::Batch<std::uint32_t>;
-    return xsimd::bitwise_cast<simd::Batch<float>>(xsimd::bitwise_cast<Words>(pairs) << 16);
+    return xsimd::bitwise_cast<simd::Batch<float>>(simd::shift_left<16>(xsimd::bitwise_cast<Words>(pairs)));
 }
 inline simd::Batch<float> odd_of(const simd::Batch<float>& pairs) {
     using Words = simd::Batch<std::uint32_t>;

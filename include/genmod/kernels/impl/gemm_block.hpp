@@ -123,11 +123,9 @@ public:
         : product_(product),
           range_(range),
           panels_(panels),
-          in_place_(panels.half == nullptr && reads_in_place(product, range)) {
-        const Index deepest = in_pairs(std::min(k_block, range.depth));
-        if (!in_place_) a_.emplace(range.rows * deepest + pack_slack<T>);
-        if (panels.full == nullptr) b_.emplace(deepest * tile_cols<T> + pack_slack<T>);
-    }
+          in_place_(panels.half == nullptr && reads_in_place(product, range)),
+          a_(in_place_ ? 0 : range.rows * deepest(range) + pack_slack<T>),
+          b_(panels.full != nullptr ? 0 : deepest(range) * tile_cols<T> + pack_slack<T>) {}
 
     BlockRows<T> rows(Index k, Index depth) const {
         if (in_place_) {
@@ -136,11 +134,11 @@ public:
         }
         if constexpr (std::same_as<T, float>)
             if (panels_.half != nullptr) {
-                pack_block_bf16<dot_pairs>(product_.a, range_, k, depth, a_->data());
-                return {a_->data(), true, 0, 0};
+                pack_block_bf16<dot_pairs>(product_.a, range_, k, depth, a_.data());
+                return {a_.data(), true, 0, 0};
             }
-        pack_block(product_.a, range_, k, depth, a_->data());
-        return {a_->data(), true, 0, 0};
+        pack_block(product_.a, range_, k, depth, a_.data());
+        return {a_.data(), true, 0, 0};
     }
 
     TileSource<T> panel(Index column, Index cols, Index k, Index depth) const {
@@ -151,8 +149,8 @@ public:
             if (panels_.half != nullptr) return pairs(panels_.half + column * in_pairs(product_.k) + k * step, depth);
         if (panel_in_place(product_, range_.rows, cols))
             return {.b = product_.b.data + column + k * product_.b.k_step, .b_k = product_.b.k_step, .depth = depth};
-        pack_panel(product_.b, column, cols, step, k, depth, b_->data());
-        return {.b = b_->data(), .b_k = step, .depth = depth};
+        pack_panel(product_.b, column, cols, step, k, depth, b_.data());
+        return {.b = b_.data(), .b_k = step, .depth = depth};
     }
 
     void multiply(const BlockRows<T>& rows, Index cols, const TileSource<T>& from, const TileTarget<T>& to) const {
@@ -162,11 +160,13 @@ public:
     }
 
 private:
+    static Index deepest(const BlockRange& range) { return in_pairs(std::min(k_block, range.depth)); }
+
     TileSource<float> pairs(const bf16* from, Index depth) const {
         constexpr Index step = tile_cols<float>;
         const Index count = in_pairs(depth) / 2;
         if constexpr (dot_pairs) return {.b = reinterpret_cast<const float*>(from), .b_k = step, .depth = count};
-        float* const to = b_->data();
+        float* const to = b_.data();
         for (Index pair = 0; pair < count; ++pair)
             widen_pairs(from + pair * 2 * step, step, to + (2 * pair + 1) * step, to + 2 * pair * step);
         return {.b = to, .b_k = step, .depth = 2 * count};
@@ -176,7 +176,7 @@ private:
     const BlockRange& range_;
     const Panels<T>& panels_;
     bool in_place_;
-    std::optional<Scratch<T>> a_, b_;
+    Scratch<T> a_, b_;
 };
 
 template <class T>

@@ -2,6 +2,8 @@
 // blocks of k interrupt and resume, so that no result depends on a tile's size, on lanes or on threads.
 #pragma once
 
+#include <type_traits>
+
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/simd.hpp"
@@ -91,12 +93,58 @@ template <class T, int Rows, int Vectors>
         for (int j = 0; j < Vectors; ++j) simd::store(to.c + to.row_offset[i] + j * lanes, sum[i][j]);
 }
 
-// Rows x Vectors * lanes outputs. Rows of a are reached from every third one, which leaves registers for all of them.
+// A step through memory that is known when compiled.
+template <Index step>
+using Fixed = std::integral_constant<Index, step>;
+
+// Adds all steps of k, `Unrolled` at a time: with fixed steps those need no address arithmetic, of which a core that
+// serves two threads has little to spare. Rows of a are reached from every third one, which leaves registers for all of
+// them.
+template <class T, int Rows, int Vectors, class Step, int Unrolled, class ARow, class AStep, class BStep>
+[[gnu::always_inline]] inline void add_steps(const TileSource<T>& from, ARow a_row, AStep a_k, BStep b_k,
+                                             simd::Batch<T> (&sum)[Rows][Vectors]) {
+    using Batch = simd::Batch<T>;
+    constexpr int group = std::is_same_v<ARow, Index> ? 3 : Rows;
+    constexpr int groups = (Rows + group - 1) / group;
+    const T* a[groups];
+#pragma GCC unroll 16
+    for (int g = 0; g < groups; ++g) a[g] = from.depth > 0 ? from.a + group * g * a_row : nullptr;
+    const T* b = from.b;
+    const auto add = [&](int ahead) __attribute__((always_inline)) {
+        Batch column[Vectors];
+#pragma GCC unroll 16
+        for (int j = 0; j < Vectors; ++j)
+            column[j] = simd::in_register<T>(simd::load(b + ahead * b_k + j * simd::lanes<T>));
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i) {
+            const Batch value(a[i / group][i % group * a_row + ahead * a_k]);
+#pragma GCC unroll 16
+            for (int j = 0; j < Vectors; ++j) sum[i][j] = Step::add(value, column[j], sum[i][j]);
+        }
+    };
+    const auto advance = [&](int steps) __attribute__((always_inline)) {
+        b += steps * b_k;
+#pragma GCC unroll 16
+        for (int g = 0; g < groups; ++g) a[g] += steps * a_k;
+    };
+    Index k = from.depth;
+    if constexpr (Unrolled > 1)
+        for (; k >= Unrolled; k -= Unrolled) {
+#pragma GCC unroll 16
+            for (int ahead = 0; ahead < Unrolled; ++ahead) add(ahead);
+            advance(Unrolled);
+        }
+    for (; k > 0; --k) {
+        add(0);
+        advance(1);
+    }
+}
+
+// Rows x Vectors * lanes outputs.
 template <class T, int Rows, int Vectors, class Step>
 void multiply_tile(const TileSource<T>& from, const TileTarget<T>& to) {
     using Batch = simd::Batch<T>;
     constexpr Index lanes = simd::lanes<T>;
-    constexpr int groups = (Rows + 2) / 3;
     Batch sum[Rows][Vectors];
     if (to.start == nullptr) {
 #pragma GCC unroll 16
@@ -109,25 +157,13 @@ void multiply_tile(const TileSource<T>& from, const TileTarget<T>& to) {
 #pragma GCC unroll 16
             for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::load(to.start + to.start_offset[i] + j * lanes);
     }
-    const T* a[groups];
-#pragma GCC unroll 16
-    for (int g = 0; g < groups; ++g) a[g] = from.depth > 0 ? from.a + 3 * g * from.a_row : nullptr;
-    const T* b = from.b;
-    const Index a_row = from.a_row, a_k = from.a_k, b_k = from.b_k;
-    for (Index k = from.depth; k > 0; --k) {
-        Batch column[Vectors];
-#pragma GCC unroll 16
-        for (int j = 0; j < Vectors; ++j) column[j] = simd::load(b + j * lanes);
-        b += b_k;
-#pragma GCC unroll 16
-        for (int i = 0; i < Rows; ++i) {
-            const Batch value(a[i / 3][(i % 3) * a_row]);
-#pragma GCC unroll 16
-            for (int j = 0; j < Vectors; ++j) sum[i][j] = Step::add(value, column[j], sum[i][j]);
-        }
-#pragma GCC unroll 16
-        for (int g = 0; g < groups; ++g) a[g] += a_k;
-    }
+    constexpr Fixed<tile_cols<T>> in_panel;
+    if (from.b_k == in_panel && from.a_k == Rows && from.a_row == 1)  // both are packed
+        add_steps<T, Rows, Vectors, Step, 4>(from, Fixed<1>{}, Fixed<Rows>{}, in_panel, sum);
+    else if (from.b_k == in_panel && from.a_k == 1)  // rows of a where they lie
+        add_steps<T, Rows, Vectors, Step, 2>(from, from.a_row, Fixed<1>{}, in_panel, sum);
+    else
+        add_steps<T, Rows, Vectors, Step, 1>(from, from.a_row, from.a_k, from.b_k, sum);
     finish_tile<T, Rows, Vectors>(sum, to);
 }
 

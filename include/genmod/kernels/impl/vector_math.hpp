@@ -25,13 +25,7 @@ using BitBatch = Batch<BitsOf<T>>;
 // The bits of x moved up or down by the width of the mantissa. (g++ 12 warns of the plain AVX-512 intrinsics.)
 template <class T>
 inline BitBatch<T> mantissa_up(const BitBatch<T>& x) {
-#if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4 && sizeof(x) == 64)
-        return BitBatch<T>(_mm512_maskz_slli_epi32(static_cast<__mmask16>(-1), x, Constants<T>::mantissa_bits));
-    else if constexpr (sizeof(x) == 64)
-        return BitBatch<T>(_mm512_maskz_slli_epi64(static_cast<__mmask8>(-1), x, Constants<T>::mantissa_bits));
-#endif
-    return x << Constants<T>::mantissa_bits;
+    return shift_left<Constants<T>::mantissa_bits>(x);
 }
 template <class T>
 inline BitBatch<T> mantissa_down(const BitBatch<T>& x) {
