@@ -16,7 +16,8 @@ namespace genmod::kernels::detail {
 // Queries that share the passage of the keys: as many as stay in the cache with their results, in parts enough for even
 // loads. Decides no bits.
 inline Index query_block(const AttentionShape& shape) {
-    constexpr Index least = 256, most = 1024, cached = 40960, parts = 16;
+    constexpr Index least = 256, most = 1024, cached = 40960;
+    const Index parts = Index{8} * thread_count();
     const Index fitting = std::clamp(cached / std::max(Index{1}, shape.dim) / least * least, least, most);
     const Index even = shape.queries * shape.heads * shape.n / parts / least * least;
     return std::clamp(even, least, fitting);
