@@ -44,10 +44,8 @@ io::Json json_file(const std::string& name) {
 std::vector<double> numbers_of(const io::Config& file, const char* key) {
     std::vector<double> result;
     if (!file.has(key)) return result;
-    for (const io::Json& item : file.list(key)) {
-        const Index* whole = std::get_if<Index>(&item.value);
-        result.push_back(whole != nullptr ? static_cast<double>(*whole) : std::get<double>(item.value));
-    }
+    for (const io::Json& item : file.list(key))
+        result.push_back(item.kind == io::Json::Kind::whole ? static_cast<double>(item.whole) : item.real);
     return result;
 }
 
@@ -90,7 +88,7 @@ void check_loops(const std::string& name, std::size_t count) {
     const Given given(golden);
     const auto expected = golden.raw<double>("x");
     const io::Json file = json_file(name);
-    const auto& cases = std::get<io::Json::Items>(file.value);
+    const auto& cases = file.items;
     REQUIRE(cases.size() == count);
     for (const io::Json& json : cases) {
         INFO(io::to_text(json));
@@ -127,7 +125,7 @@ TEST_CASE("configurations have diffusers' levels for few and many steps") {
         INFO("found " << found << ", expected " << expected);
         REQUIRE(std::abs(found - expected) <= 1e-9 * std::max(1.0, std::abs(expected)));
     };
-    for (const io::Json& json : std::get<io::Json::Items>(file.value)) {
+    for (const io::Json& json : file.items) {
         INFO(io::to_text(json));
         const io::Config one(json, "levels");
         const auto config = read_scheduler_config(one.object("config")).config;
@@ -153,8 +151,8 @@ TEST_CASE("each class's configuration loads as every other class, as in diffuser
     const io::Config configs = file.object("configs");
     Index row = 0;
     for (const io::Json& json : file.list("pairs")) {
-        const auto& pair = std::get<io::Json::Items>(json.value);
-        const auto &from = std::get<std::string>(pair[0].value), &to = std::get<std::string>(pair[1].value);
+        const auto& pair = json.items;
+        const auto &from = pair[0].text, &to = pair[1].text;
         INFO(from << " as " << to);
         const auto loaded = read_scheduler_config(configs.object(from), parse_scheduler_class(to));
         const std::size_t reported = from == "DPMSolverSDEScheduler" ? 1 : 0;  // the seed of its noise

@@ -41,7 +41,7 @@ TEST_CASE("a U-Net sampled by diffusers' configurations gives diffusers' picture
             draws.slice(k, k + 1).reshape(start.shape()));  // one channel: the axes' order is no matter
     const std::string path = Golden::path("diffusion/configs/unet.json");
     const io::Json file = io::parse_json(io::read_text_file(path), path);
-    for (const io::Json& json : std::get<io::Json::Items>(file.value)) {
+    for (const io::Json& json : file.items) {
         const io::Config one(json, "unet");
         const std::string name = one.object("config").text("_class_name");
         const auto config = read_scheduler_config(one.object("config")).config;

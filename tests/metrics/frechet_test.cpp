@@ -15,7 +15,7 @@ using namespace genmod::metrics;
 
 namespace {
 
-FeatureMoments gaussian(std::initializer_list<double> mean, std::vector<double> covariance) {
+FeatureMoments<double> gaussian(std::initializer_list<double> mean, std::vector<double> covariance) {
     const auto d = static_cast<Index>(mean.size());
     return {Tensor<double>::from({d}, mean), Tensor<double>::from({d, d}, covariance)};
 }
@@ -46,7 +46,7 @@ TEST_CASE("a shift and a stretch are measured") {
     const auto a = rng.normals<double>({500, 8});
     auto b = a.clone();
     for (double& value : b) value = 3 * value + 0.5;
-    const FeatureMoments moments = feature_moments(a);
+    const FeatureMoments<double> moments = feature_moments(a);
     double expected = 0;
     for (Index k = 0; k < 8; ++k) expected += std::pow(2 * moments.mean[k] + 0.5, 2) + 4 * moments.covariance[k * 9];
     REQUIRE(frechet_distance(a, b) == Approx(expected).epsilon(1e-11));

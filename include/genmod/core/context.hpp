@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <stop_token>
 #include <utility>
+#include <vector>
 
 #include "genmod/core/error.hpp"
 #include "genmod/core/types.hpp"
@@ -118,12 +118,16 @@ public:
     std::uint32_t place() const { return place_; }
     void set_place(std::uint32_t place) { place_ = place; }
 
-    // Keeps `apply` for commit(), once for each place.
-    void collect(std::uint32_t place, std::function<void()> apply) { statistics_.try_emplace(place, std::move(apply)); }
+    // Keeps `apply` for commit(), the first for each place.
+    void collect(std::uint32_t place, std::function<void()> apply) {
+        if (place >= statistics_.size()) statistics_.resize(std::size_t{place} + 1);
+        if (!statistics_[place]) statistics_[place] = std::move(apply);
+    }
 
     // Applies what the layers collected, in the order of the forward pass.
     void commit() {
-        for (auto& [place, apply] : statistics_) apply();
+        for (const auto& apply : statistics_)
+            if (apply) apply();
         statistics_.clear();
     }
 
@@ -131,7 +135,7 @@ private:
     std::uint64_t seed_;
     std::uint64_t step_;
     std::uint32_t place_ = 0;
-    std::map<std::uint32_t, std::function<void()>> statistics_;
+    std::vector<std::function<void()>> statistics_;  // by place; of most layers there are none
 };
 
 // The innermost Training scope, or null.

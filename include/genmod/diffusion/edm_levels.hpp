@@ -72,9 +72,10 @@ inline Levels consistency_levels_of_timesteps(const std::vector<Index>& timestep
                                               const EdmLevelOptions& options = {.time_scale = 1000}) {
     const auto all = karras_sigmas(train_steps, {options.sigma_min, options.sigma_max}, options.rho);
     std::vector<NoiseLevel> levels;
-    for (auto k = timesteps.rbegin(); k != timesteps.rend(); ++k) {
-        check(*k >= 0 && *k < train_steps, "consistency: step ", *k, " is not in 0..", train_steps - 1);
-        levels.push_back(edm_level(all[static_cast<std::size_t>(*k)], options.time_scale));
+    for (std::size_t left = timesteps.size(); left > 0; --left) {
+        const Index k = timesteps[left - 1];
+        check(k >= 0 && k < train_steps, "consistency: step ", k, " is not in 0..", train_steps - 1);
+        levels.push_back(edm_level(all[static_cast<std::size_t>(k)], options.time_scale));
     }
     check(!levels.empty(), "consistency: the list of steps is empty");
     const bool smallest_already = levels.back().sigma <= options.sigma_min * (1 + 1e-9);

@@ -23,75 +23,86 @@
 namespace genmod::diffusion {
 
 // A sampler and the levels of its run.
-struct NamedRun {
-    AnySampler sampler;
+template <class Sampler>
+struct NamedRunOf {
+    Sampler sampler;
     Levels levels;
 };
+using NamedRun = NamedRunOf<AnySampler>;
 
 namespace detail {
 
+template <class Sampler>
 struct NamedSampler {
     const char* name;
     const char* also;  // a spelling that plain_name() does not make equal, or null
-    AnySampler (*make)();
+    Sampler (*make)();
 };
 
 // k-diffusion's multistep solvers lower the order at the first step and at the one to no noise only.
-inline AnySampler k_diffusion_2m(DpmAlgorithm algorithm, DpmSolverType type) {
-    return {DpmSolverMultistep{
-        .algorithm_type = algorithm, .solver_type = type, .lower_order_final = false, .brownian = true}};
+inline DpmSolverMultistep k_diffusion_2m(DpmAlgorithm algorithm, DpmSolverType type) {
+    return {.algorithm_type = algorithm, .solver_type = type, .lower_order_final = false, .brownian = true};
 }
 
 // A sampler with its defaults.
-template <class Sampler>
-AnySampler plain_sampler() {
-    return {Sampler{}};
+template <class Sampler, class Plain>
+Sampler plain() {
+    return {Plain{}};
+}
+template <class Sampler, DpmAlgorithm algorithm, DpmSolverType type>
+Sampler plain_2m() {
+    return {k_diffusion_2m(algorithm, type)};
 }
 
-inline constexpr NamedSampler sampler_table[] = {
-    {"ddim", nullptr, plain_sampler<Ddim>},
-    {"ddim_trailing", nullptr, plain_sampler<Ddim>},
-    {"ddpm", nullptr, plain_sampler<Ddpm>},
-    {"pndm", "plms", plain_sampler<Pndm>},
-    {"euler", nullptr, plain_sampler<Euler>},
-    {"euler_a", "euler_ancestral", plain_sampler<EulerAncestral>},
-    {"heun", nullptr, plain_sampler<Heun>},
-    {"lms", nullptr, plain_sampler<Lms>},
-    {"dpm2", nullptr, plain_sampler<Kdpm2>},
-    {"dpm2_a", "dpm2_ancestral", plain_sampler<Kdpm2Ancestral>},
-    {"dpm++2s_a", "dpm++2s_ancestral", plain_sampler<Dpmpp2sAncestral>},
-    {"dpm++2m", nullptr, [] { return k_diffusion_2m(DpmAlgorithm::dpmsolver_pp, DpmSolverType::midpoint); }},
-    {"dpm++2m_sde", nullptr, [] { return k_diffusion_2m(DpmAlgorithm::sde_dpmsolver_pp, DpmSolverType::midpoint); }},
-    {"dpm++2m_sde_heun", nullptr, [] { return k_diffusion_2m(DpmAlgorithm::sde_dpmsolver_pp, DpmSolverType::heun); }},
-    {"dpm++3m_sde", nullptr, [] { return AnySampler{dpmpp_3m_sde()}; }},
-    {"dpm++sde", nullptr, plain_sampler<DpmppSde>},
-    {"unipc", nullptr, plain_sampler<UniPc>},
-    {"deis", nullptr, plain_sampler<Deis>},
-    {"sa_solver", nullptr, plain_sampler<SaSolver>},
-    {"lcm", nullptr, plain_sampler<Lcm>},
-    {"tcd", nullptr, plain_sampler<Tcd>},
+template <class Sampler>
+inline constexpr NamedSampler<Sampler> sampler_table[] = {
+    {"ddim", nullptr, plain<Sampler, Ddim>},
+    {"ddim_trailing", nullptr, plain<Sampler, Ddim>},
+    {"ddpm", nullptr, plain<Sampler, Ddpm>},
+    {"pndm", "plms", plain<Sampler, Pndm>},
+    {"euler", nullptr, plain<Sampler, Euler>},
+    {"euler_a", "euler_ancestral", plain<Sampler, EulerAncestral>},
+    {"heun", nullptr, plain<Sampler, Heun>},
+    {"lms", nullptr, plain<Sampler, Lms>},
+    {"dpm2", nullptr, plain<Sampler, Kdpm2>},
+    {"dpm2_a", "dpm2_ancestral", plain<Sampler, Kdpm2Ancestral>},
+    {"dpm++2s_a", "dpm++2s_ancestral", plain<Sampler, Dpmpp2sAncestral>},
+    {"dpm++2m", nullptr, plain_2m<Sampler, DpmAlgorithm::dpmsolver_pp, DpmSolverType::midpoint>},
+    {"dpm++2m_sde", nullptr, plain_2m<Sampler, DpmAlgorithm::sde_dpmsolver_pp, DpmSolverType::midpoint>},
+    {"dpm++2m_sde_heun", nullptr, plain_2m<Sampler, DpmAlgorithm::sde_dpmsolver_pp, DpmSolverType::heun>},
+    {"dpm++3m_sde", nullptr, [] { return Sampler{dpmpp_3m_sde()}; }},
+    {"dpm++sde", nullptr, plain<Sampler, DpmppSde>},
+    {"unipc", nullptr, plain<Sampler, UniPc>},
+    {"deis", nullptr, plain<Sampler, Deis>},
+    {"sa_solver", nullptr, plain<Sampler, SaSolver>},
+    {"lcm", nullptr, plain<Sampler, Lcm>},
+    {"tcd", nullptr, plain<Sampler, Tcd>},
 };
 
-inline const NamedSampler* find_sampler(std::string_view name) {
+template <class Sampler>
+const NamedSampler<Sampler>* find_sampler(std::string_view name) {
     const std::string plain = plain_name(name);
-    for (const NamedSampler& row : sampler_table)
+    for (const NamedSampler<Sampler>& row : sampler_table<Sampler>)
         if (plain_name(row.name) == plain || (row.also != nullptr && plain_name(row.also) == plain)) return &row;
     return nullptr;
 }
 
 // A name as it is found, and the scheduler's name that it ended in, if any ("DPM++ 2M Karras").
+template <class Sampler>
 struct FoundSampler {
-    const NamedSampler* row;
+    const NamedSampler<Sampler>* row;
     std::string scheduler = {};
 };
 
-inline FoundSampler find_with_suffix(std::string_view name) {
-    if (const NamedSampler* row = find_sampler(name)) return {row};
+template <class Sampler>
+FoundSampler<Sampler> find_with_suffix(std::string_view name) {
+    if (const auto* row = find_sampler<Sampler>(name)) return {row};
     const std::string plain = plain_name(name);
     for (const std::string& scheduler : level_names()) {
         const std::string end = plain_name(scheduler);
         if (!plain.ends_with(end)) continue;
-        if (const NamedSampler* row = find_sampler(plain.substr(0, plain.size() - end.size()))) return {row, scheduler};
+        if (const auto* row = find_sampler<Sampler>(plain.substr(0, plain.size() - end.size())))
+            return {row, scheduler};
     }
     return {nullptr};
 }
@@ -129,9 +140,10 @@ inline std::optional<SchedulerClass> find_class(std::string_view name) {
 }  // namespace detail
 
 // What named_run() knows besides other spellings of these, and diffusers' class names.
-inline std::vector<std::string> sampler_names() {
+template <class Sampler = AnySampler>
+std::vector<std::string> sampler_names() {
     std::vector<std::string> names;
-    for (const detail::NamedSampler& row : detail::sampler_table) names.emplace_back(row.name);
+    for (const auto& row : detail::sampler_table<Sampler>) names.emplace_back(row.name);
     return names;
 }
 
@@ -140,21 +152,22 @@ inline std::vector<std::string> sampler_names() {
 // last word names the scheduler) or diffusers (DDIMScheduler, with all of that class's defaults); `scheduler` one of
 // level_names(), or empty for the sampler's own levels, where `spacing` acts for ddim, ddpm and pndm only. Throws Error
 // for an unknown name, listing the known ones.
-inline NamedRun named_run(std::string_view method, std::string_view scheduler, const ScheduleOptions& schedule,
-                          Index count, const SpacingOptions& spacing = {}) {
+template <class Sampler = AnySampler>
+NamedRunOf<Sampler> named_run(std::string_view method, std::string_view scheduler, const ScheduleOptions& schedule,
+                              Index count, const SpacingOptions& spacing = {}) {
     const auto of_diffusers = detail::find_class(method);
-    detail::FoundSampler found = detail::find_with_suffix(method);
+    const auto found = detail::find_with_suffix<Sampler>(method);
     if (!of_diffusers && found.row == nullptr) {
         std::string list;
-        for (const std::string& name : sampler_names()) list += name + ", ";
+        for (const std::string& name : sampler_names<Sampler>()) list += name + ", ";
         fail(ErrorCode::argument, "unknown sampling method \"", method, "\"; known are ", list,
              "and diffusers' class names");
     }
     const std::string name = scheduler.empty() ? found.scheduler : std::string(scheduler);
     if (of_diffusers) {
         const SchedulerConfig config = detail::class_config(*of_diffusers, schedule);
-        return {scheduler_sampler(config), name.empty() ? scheduler_levels(config, {.steps = count})
-                                                        : named_levels(name, Schedule(schedule), count)};
+        return {scheduler_sampler<Sampler>(config), name.empty() ? scheduler_levels(config, {.steps = count})
+                                                                 : named_levels(name, Schedule(schedule), count)};
     }
     return {found.row->make(), name.empty() ? detail::own_levels(found.row->name, Schedule(schedule), count, spacing)
                                             : named_levels(name, Schedule(schedule), count)};

@@ -53,7 +53,8 @@ inline SaSolver sa_solver_of(const SchedulerConfig& config) {
 }  // namespace detail
 
 // The sampler of a scheduler, with the options that diffusers' step() has by default.
-inline AnySampler scheduler_sampler(const SchedulerConfig& config) {
+template <class Sampler = AnySampler>
+Sampler scheduler_sampler(const SchedulerConfig& config) {
     switch (config.scheduler) {
         case SchedulerClass::ddim:
         case SchedulerClass::ddim_inverse: return {Ddim{}};
@@ -98,15 +99,18 @@ inline DenoiserOptions scheduler_denoiser(const SchedulerConfig& config) {
 }
 
 // sample(denoiser(network, plan.denoiser), plan.sampler, plan.levels, ...) is the run of diffusers' scheduler.
-struct SchedulerPlan {
-    AnySampler sampler;
+template <class Sampler>
+struct SchedulerPlanOf {
+    Sampler sampler;
     Levels levels;
     DenoiserOptions denoiser;
 };
+using SchedulerPlan = SchedulerPlanOf<AnySampler>;
 
 // Throws Error when the settings do not fit together, or that many steps are not possible.
-inline SchedulerPlan scheduler_plan(const SchedulerConfig& config, const StepsWanted& wanted) {
-    return {scheduler_sampler(config), scheduler_levels(config, wanted), scheduler_denoiser(config)};
+template <class Sampler = AnySampler>
+SchedulerPlanOf<Sampler> scheduler_plan(const SchedulerConfig& config, const StepsWanted& wanted) {
+    return {scheduler_sampler<Sampler>(config), scheduler_levels(config, wanted), scheduler_denoiser(config)};
 }
 
 }  // namespace genmod::diffusion

@@ -7,7 +7,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "genmod/core/error.hpp"
@@ -87,9 +86,9 @@ public:
     // The number of a key that the class may not have. Python's writer has names for numbers that JSON has not.
     double number(std::string_view key) const {
         const io::Json* json = file_.find(key);
-        if (const auto* name = json == nullptr ? nullptr : std::get_if<std::string>(&json->value)) {
-            if (*name == "Infinity") return std::numeric_limits<double>::infinity();
-            if (*name == "-Infinity") return -std::numeric_limits<double>::infinity();
+        if (json != nullptr && json->kind == io::Json::Kind::text) {
+            if (json->text == "Infinity") return std::numeric_limits<double>::infinity();
+            if (json->text == "-Infinity") return -std::numeric_limits<double>::infinity();
         }
         return file_.number(key);
     }
@@ -117,12 +116,11 @@ private:
         value.clear();
         if (!file_.has(key)) return;
         for (const io::Json& item : file_.list(key)) {
-            const Index* whole = std::get_if<Index>(&item.value);
-            const double* real = std::get_if<double>(&item.value);
-            if (whole == nullptr && real == nullptr)
+            const bool whole = item.kind == io::Json::Kind::whole;
+            if (!whole && item.kind != io::Json::Kind::real)
                 fail(ErrorCode::bad_file, file_.name(), ": key '", key, "': expected a list of numbers, found ",
                      io::kind_of(item), " in it");
-            value.push_back(whole != nullptr ? static_cast<double>(*whole) : *real);
+            value.push_back(whole ? static_cast<double>(item.whole) : item.real);
         }
     }
 

@@ -10,7 +10,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "genmod/core/error.hpp"
@@ -191,7 +190,7 @@ inline void read_field(const io::Config& file, const char* key, std::vector<std:
 }
 inline void read_field(const io::Config& file, const char* key, std::vector<Index>& value) {
     if (!file.has(key)) return;
-    const bool list = std::holds_alternative<io::Json::Items>(file.find(key)->value);
+    const bool list = file.find(key)->kind == io::Json::Kind::list;
     value = list ? file.integers(key) : std::vector<Index>{file.integer(key)};
 }
 template <class Value>

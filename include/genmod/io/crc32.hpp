@@ -11,7 +11,7 @@ namespace genmod::io {
 namespace detail {
 
 // Table k advances the remainder by a byte that stands k places further on, so that eight bytes go in one step.
-inline constexpr auto crc32_tables = [] {
+inline std::array<std::array<std::uint32_t, 256>, 8> crc32_tables() {
     std::array<std::array<std::uint32_t, 256>, 8> tables{};
     for (std::uint32_t byte = 0; byte < 256; ++byte) {
         std::uint32_t remainder = byte;
@@ -22,13 +22,13 @@ inline constexpr auto crc32_tables = [] {
         for (std::size_t byte = 0; byte < 256; ++byte)
             tables[k][byte] = (tables[k - 1][byte] >> 8) ^ tables[0][tables[k - 1][byte] & 0xffu];
     return tables;
-}();
+}
 
 }  // namespace detail
 
 // CRC-32 of the bytes (IEEE 802.3, as in zlib). To go on from a first part, pass its checksum as `before`.
 inline std::uint32_t crc32(std::span<const std::uint8_t> bytes, std::uint32_t before = 0) {
-    const auto& tables = detail::crc32_tables;
+    static const auto tables = detail::crc32_tables();  // at run time: compilers are slow at it
     std::uint32_t crc = ~before;
     std::size_t i = 0;
     for (; i + 8 <= bytes.size(); i += 8) {

@@ -9,7 +9,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "genmod/core/error.hpp"
@@ -18,23 +17,32 @@
 
 namespace genmod::io {
 
-// A JSON value. Whole numbers that fit an Index are kept as such, all other numbers as double.
+// A JSON value: the field that `kind` names, the others empty. Whole numbers that fit an Index are kept as such, all
+// other numbers as double. (A std::variant of these took compilers ten times as long.)
 struct Json {
     using Items = std::vector<Json>;
     using Members = std::map<std::string, Json, std::less<>>;
-    std::variant<std::nullptr_t, bool, Index, double, std::string, Items, Members> value = nullptr;
+    enum class Kind { null, flag, whole, real, text, list, object };
+
+    Kind kind = Kind::null;
+    bool flag = false;
+    Index whole = 0;
+    double real = 0;
+    std::string text = {};
+    Items items = {};
+    Members members = {};
 
     Json() = default;
-    Json(bool flag) : value(flag) {}
-    Json(int number) : value(Index{number}) {}
-    Json(Index number) : value(number) {}
-    Json(double number) : value(number) {}
-    Json(const char* text) : value(std::string(text)) {}
-    Json(std::string text) : value(std::move(text)) {}
-    Json(Items items) : value(std::move(items)) {}
-    Json(Members members) : value(std::move(members)) {}
+    Json(bool value) : kind(Kind::flag), flag(value) {}
+    Json(int value) : kind(Kind::whole), whole(value) {}
+    Json(Index value) : kind(Kind::whole), whole(value) {}
+    Json(double value) : kind(Kind::real), real(value) {}
+    Json(const char* value) : kind(Kind::text), text(value) {}
+    Json(std::string value) : kind(Kind::text), text(std::move(value)) {}
+    Json(Items value) : kind(Kind::list), items(std::move(value)) {}
+    Json(Members value) : kind(Kind::object), members(std::move(value)) {}
 
-    friend bool operator==(const Json& a, const Json& b) { return a.value == b.value; }
+    friend bool operator==(const Json&, const Json&) = default;
 };
 
 // What a text may hold: its size, nested lists and objects, and values in all.
@@ -65,7 +73,7 @@ inline std::string to_text(const Json& json, int indent = -1) { return detail::j
 inline const char* kind_of(const Json& json) {
     static constexpr const char* names[] = {"null", "true or false", "a whole number", "a number",
                                             "text", "a list",        "an object"};
-    return names[json.value.index()];
+    return names[static_cast<std::size_t>(json.kind)];
 }
 
 // A JSON object read by key. Each get_ call throws Error(bad_file) with file and key when the value is of another kind;
@@ -73,7 +81,7 @@ inline const char* kind_of(const Json& json) {
 class Config {
 public:
     explicit Config(Json json, std::string name = "config") : name_(std::move(name)), json_(std::move(json)) {
-        if (!std::holds_alternative<Json::Members>(json_.value))
+        if (json_.kind != Json::Kind::object)
             fail(ErrorCode::bad_file, name_, ": expected an object, found ", kind_of(json_));
     }
     static Config load(const std::string& path, const JsonLimits& limits = {}) {
@@ -81,7 +89,7 @@ public:
     }
 
     const std::string& name() const { return name_; }
-    const Json::Members& members() const { return std::get<Json::Members>(json_.value); }
+    const Json::Members& members() const { return json_.members; }
 
     // Null when the key is missing.
     const Json* find(std::string_view key) const {
@@ -90,24 +98,27 @@ public:
     }
     bool has(std::string_view key) const {
         const Json* json = find(key);
-        return json != nullptr && !std::holds_alternative<std::nullptr_t>(json->value);
+        return json != nullptr && json->kind != Json::Kind::null;
     }
 
-    Index integer(std::string_view key) const { return get<Index>(key, "a whole number"); }
-    bool flag(std::string_view key) const { return get<bool>(key, "true or false"); }
-    const std::string& text(std::string_view key) const { return get<std::string>(key, "text"); }
-    const Json::Items& list(std::string_view key) const { return get<Json::Items>(key, "a list"); }
+    Index integer(std::string_view key) const { return at(key, Json::Kind::whole, "a whole number").whole; }
+    bool flag(std::string_view key) const { return at(key, Json::Kind::flag, "true or false").flag; }
+    const std::string& text(std::string_view key) const { return at(key, Json::Kind::text, "text").text; }
+    const Json::Items& list(std::string_view key) const { return at(key, Json::Kind::list, "a list").items; }
     double number(std::string_view key) const {
         const Json& json = at(key);
-        if (const Index* whole = std::get_if<Index>(&json.value)) return static_cast<double>(*whole);
-        return get<double>(key, "a number");
+        if (json.kind == Json::Kind::whole) return static_cast<double>(json.whole);
+        return at(key, Json::Kind::real, "a number").real;
     }
     Config object(std::string_view key) const {
-        get<Json::Members>(key, "an object");
-        return Config(at(key), message(name_, ": ", key));
+        return Config(at(key, Json::Kind::object, "an object"), message(name_, ": ", key));
     }
-    std::vector<Index> integers(std::string_view key) const { return items<Index>(key, "whole numbers"); }
-    std::vector<std::string> texts(std::string_view key) const { return items<std::string>(key, "texts"); }
+    std::vector<Index> integers(std::string_view key) const {
+        return items(key, Json::Kind::whole, &Json::whole, "whole numbers");
+    }
+    std::vector<std::string> texts(std::string_view key) const {
+        return items(key, Json::Kind::text, &Json::text, "texts");
+    }
 
     Index integer(std::string_view key, Index fallback) const { return has(key) ? integer(key) : fallback; }
     bool flag(std::string_view key, bool fallback) const { return has(key) ? flag(key) : fallback; }
@@ -129,24 +140,21 @@ private:
         return *json;
     }
 
-    template <class T>
-    const T& get(std::string_view key, const char* expected) const {
+    const Json& at(std::string_view key, Json::Kind kind, const char* expected) const {
         const Json& json = at(key);
-        const T* value = std::get_if<T>(&json.value);
-        if (value == nullptr)
+        if (json.kind != kind)
             fail(ErrorCode::bad_file, name_, ": key '", key, "': expected ", expected, ", found ", kind_of(json));
-        return *value;
+        return json;
     }
 
     template <class T>
-    std::vector<T> items(std::string_view key, const char* expected) const {
+    std::vector<T> items(std::string_view key, Json::Kind kind, T Json::*field, const char* expected) const {
         std::vector<T> result;
         for (const Json& json : list(key)) {
-            const T* value = std::get_if<T>(&json.value);
-            if (value == nullptr)
+            if (json.kind != kind)
                 fail(ErrorCode::bad_file, name_, ": key '", key, "': expected a list of ", expected, ", found ",
                      kind_of(json), " in it");
-            result.push_back(*value);
+            result.push_back(json.*field);
         }
         return result;
     }

@@ -109,9 +109,9 @@ private:
     // By falling size of their numbers, then by name: every number lies at a multiple of its size.
     std::vector<const Item*> order() const {
         std::vector<const Item*> order;
-        for (const Item& item : tensors_) order.push_back(&item);
-        std::stable_sort(order.begin(), order.end(),
-                         [](const Item* a, const Item* b) { return item_size(*a) > item_size(*b); });
+        for (const std::size_t size : {8, 4, 2, 1})
+            for (const Item& item : tensors_)
+                if (item_size(item) == size) order.push_back(&item);
         return order;
     }
 
@@ -134,7 +134,7 @@ private:
 
     // The header's JSON, keys sorted.
     std::string header_text() const {
-        std::map<std::string, std::string> members;
+        Metadata members;  // sorted texts too
         std::uint64_t end = 0;
         for (const Item* item : order()) {
             const Pending& tensor = item->second;

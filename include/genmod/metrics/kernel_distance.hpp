@@ -23,24 +23,25 @@ struct KernelDistanceOptions {
 namespace detail {
 
 // The sum of (x . y / d + 1)^3 over rows of x and y [n, d], without the pairs (i, i) if told so.
-inline double cubic_kernel_sum(const Tensor<double>& x, const Tensor<double>& y, bool without_self) {
+template <class T>
+T cubic_kernel_sum(const Tensor<T>& x, const Tensor<T>& y, bool without_self) {
     const Index n = x.dim(0), m = y.dim(0), d = x.dim(1);
-    Tensor<double> products({n, m});
-    kernels::gemm(kernels::row_major<double>(x.data(), n, d),
-                  kernels::transposed(kernels::row_major<double>(y.data(), m, d)), products.data(), m,
-                  {.scale = 1 / static_cast<double>(d)});
-    double sum = 0;
+    Tensor<T> products({n, m});
+    kernels::gemm(kernels::row_major<T>(x.data(), n, d), kernels::transposed(kernels::row_major<T>(y.data(), m, d)),
+                  products.data(), m, {.scale = 1 / static_cast<T>(d)});
+    T sum = 0;
     for (Index i = 0; i < n; ++i)
         for (Index j = 0; j < m; ++j) {
-            const double base = products[i * m + j] + 1;
+            const T base = products[i * m + j] + 1;
             if (!without_self || i != j) sum += base * base * base;
         }
     return sum;
 }
 
 // Chosen rows of x.
-inline Tensor<double> rows_of(const Tensor<double>& x, const std::vector<Index>& order, Index count) {
-    Tensor<double> rows({count, x.dim(1)});
+template <class T>
+Tensor<T> rows_of(const Tensor<T>& x, const std::vector<Index>& order, Index count) {
+    Tensor<T> rows({count, x.dim(1)});
     for (Index k = 0; k < count; ++k)
         std::copy_n(x.data() + order[static_cast<std::size_t>(k)] * x.dim(1), x.dim(1), rows.data() + k * x.dim(1));
     return rows;

@@ -63,7 +63,7 @@ inline double variance_error(const Response& response, const Levels& levels, std
 }
 
 // The error of so many steps: see CertifyOptions::order.
-inline CertifyError error_of(const CertifyRun& run, const CertifyOptions& options, Index steps) {
+CertifyError error_of(const auto& run, const CertifyOptions& options, Index steps) {
     Levels levels = options.order_levels(steps);
     check(levels.steps.size() >= 2, "certify: the levels have too few steps");
     levels.steps.pop_back();
@@ -101,7 +101,7 @@ inline double slope(const std::vector<CertifyError>& errors, double order) {
     return last < 1e-10 ? std::max(found, order) : found;
 }
 
-inline void check_order(const CertifyRun& run, const CertifyOptions& options, Certificate& result) {
+void check_order(const auto& run, const CertifyOptions& options, Certificate& result) {
     for (const Index steps : options.step_counts()) result.errors.push_back(error_of(run, options, steps));
     result.order = slope(result.errors, options.order);
     const std::string what = options.stochastic ? "the order of the variance" : "the order of the end point";
@@ -113,7 +113,7 @@ inline double limit(double n, double twice, double four_times) { return (8 * fou
 
 // Mean and variance of Gaussian data, as they change from step to step. The variance must become right with more steps,
 // at a middle level and at the end; the mean is right with any number.
-inline void check_moments(const CertifyRun& run, const CertifyOptions& options, Certificate& result) {
+void check_moments(const auto& run, const CertifyOptions& options, Certificate& result) {
     const auto law = GaussianMixture::normal(certify_mean, std::sqrt(certify_variance));
     std::vector<double> middle, end;
     double mean = 0, defect = 0, noise = 0;
@@ -148,7 +148,7 @@ inline void check_moments(const CertifyRun& run, const CertifyOptions& options, 
 
 // On data of no spread each x0 is exact, and a run must end there: what the last level's noise leaves is the fault of
 // the last step.
-inline void check_last_step(const CertifyRun& run, const CertifyOptions& options, Certificate& result) {
+void check_last_step(const auto& run, const CertifyOptions& options, Certificate& result) {
     const Levels levels = options.levels(options.law_steps);
     const Response response = response_of(run, network_of(GaussianMixture::normal(certify_mean, 0), options), levels);
     const LevelPair& pair = levels.steps.back();
@@ -159,8 +159,7 @@ inline void check_last_step(const CertifyRun& run, const CertifyOptions& options
 }
 
 // Samples of a mixture, drawn as users draw them.
-inline Tensor<double> certify_samples(const CertifyRun& run, const CertifyOptions& options,
-                                      const GaussianMixture& law) {
+Tensor<double> certify_samples(const auto& run, const CertifyOptions& options, const GaussianMixture& law) {
     check(options.samples >= 2 && options.samples % 2 == 0, "certify: ", options.samples,
           " samples; expected an even number");
     std::vector<std::uint64_t> seeds;
@@ -180,7 +179,7 @@ inline Tensor<double> certify_samples(const CertifyRun& run, const CertifyOption
 
 // Mean, variance, shares of the modes, and distance. Beside chance, each may be off by what the number of steps alone
 // does to the variance of a Gaussian, up to a fifth.
-inline void check_law(const CertifyRun& run, const CertifyOptions& options, Certificate& result) {
+void check_law(const auto& run, const CertifyOptions& options, Certificate& result) {
     const Levels levels = options.levels(options.law_steps);
     const auto gaussian = GaussianMixture::normal(certify_mean, std::sqrt(certify_variance));
     const Response response = response_of(run, network_of(gaussian, options), levels);

@@ -27,7 +27,7 @@ namespace detail {
 
 // The largest difference of two runs, after any step, in units of x there: of the answer to each x of Gaussian data, of
 // the noise that they bring, and, when they bring none, of samples of a mixture.
-inline double largest_difference(const CertifyRun& a, const CertifyRun& b, const CertifyOptions& options) {
+double largest_difference(const auto& a, const auto& b, const CertifyOptions& options) {
     const Levels levels = options.levels(options.law_steps);
     const auto law = GaussianMixture::normal(certify_mean, std::sqrt(certify_variance));
     const Response one = response_of(a, network_of(law, options), levels);
@@ -48,7 +48,7 @@ inline double largest_difference(const CertifyRun& a, const CertifyRun& b, const
 }
 
 // The relative error of going from little noise to much and back.
-inline CertifyError inversion_error(const CertifyRun& run, const CertifyOptions& options, Index steps) {
+CertifyError inversion_error(const auto& run, const CertifyOptions& options, Index steps) {
     Levels down = options.order_levels(steps), up = down;
     check(down.steps.size() >= 2, "certify: the levels have too few steps");
     down.steps.pop_back();

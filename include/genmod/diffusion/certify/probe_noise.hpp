@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -26,7 +25,7 @@ public:
     // Silence that notes what is drawn. The ProbeNoise must outlive it, as it must the ones of play().
     CertifyNoise listen() {
         return {[this](const Shape& shape, std::uint64_t step, std::uint32_t draw) {
-                    plain_.try_emplace({step, draw}, static_cast<Index>(plain_.size()));
+                    if (place_of(step, draw) == plain_.size()) plain_.push_back({step, draw});
                     return Tensor<double>::zeros(shape);
                 },
                 [this](const Shape& shape, double from, double to, std::uint64_t, std::uint32_t) {
@@ -45,10 +44,10 @@ public:
     CertifyNoise play(const Tensor<double>& parts, std::int64_t muted = -1) const {
         const auto is_muted = [muted](std::uint64_t step) { return static_cast<std::int64_t>(step) == muted; };
         return {[this, parts, is_muted](const Shape& shape, std::uint64_t step, std::uint32_t draw) {
-                    const auto found = plain_.find({step, draw});
-                    check(found != plain_.end(), "certify: the sampler draws other noise in another run (step ", step,
+                    const std::size_t normal = place_of(step, draw);
+                    check(normal < plain_.size(), "certify: the sampler draws other noise in another run (step ", step,
                           ", draw ", draw, ")");
-                    return spread(shape, parts, {{found->second, is_muted(step) ? 0.0 : 1.0}});
+                    return spread(shape, parts, {{static_cast<Index>(normal), is_muted(step) ? 0.0 : 1.0}});
                 },
                 [this, parts, is_muted](const Shape& shape, double from, double to, std::uint64_t step, std::uint32_t) {
                     return spread(shape, parts, is_muted(step) ? Terms{} : pieces(from, to));
@@ -57,6 +56,18 @@ public:
 
 private:
     using Terms = std::vector<std::pair<Index, double>>;  // normal, weight
+
+    struct Draw {
+        std::uint64_t step;
+        std::uint32_t draw;
+    };
+
+    // Which plain draw it is; their number where it is none of them.
+    std::size_t place_of(std::uint64_t step, std::uint32_t draw) const {
+        std::size_t place = 0;
+        while (place < plain_.size() && (plain_[place].step != step || plain_[place].draw != draw)) ++place;
+        return place;
+    }
 
     // The sum of the terms for each picture, in all of its numbers.
     static Tensor<double> spread(const Shape& shape, const Tensor<double>& parts, const Terms& terms) {
@@ -82,7 +93,7 @@ private:
         return terms;
     }
 
-    std::map<std::pair<std::uint64_t, std::uint32_t>, Index> plain_;
+    std::vector<Draw> plain_;
     std::set<Index> times_;
 };
 

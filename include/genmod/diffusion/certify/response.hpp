@@ -31,7 +31,7 @@ struct Response {
 };
 
 // Runs a batch in which each picture gets one part of what comes in, and one picture all of it. x is [pictures, 1].
-inline Response response_of(const CertifyRun& run, const CertifyNetwork& network, const Levels& levels) {
+Response response_of(const auto& run, const CertifyNetwork& network, const Levels& levels) {
     ProbeNoise noise;
     Response result;
     const auto counted = [&](const Tensor<double>& x, const NoiseLevel& level) {

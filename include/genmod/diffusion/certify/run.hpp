@@ -36,7 +36,8 @@ using CertifyRun =
     std::function<Tensor<double>(const CertifyNetwork& network, const Levels& levels, const Tensor<double>& x,
                                  const CertifyNoise& noise, const std::function<void(SampleStep<double>&)>& after)>;
 
-// The runs of this sampler, of which the result keeps a copy.
+// The runs of this sampler, a CertifyRun (what takes one is a template, so that only who certifies compiles it), of
+// which the result keeps a copy.
 template <class Sampler>
 CertifyRun runs_of(Sampler sampler) {
     return [sampler = std::move(sampler)](const CertifyNetwork& network, const Levels& levels, const Tensor<double>& x,

@@ -36,18 +36,11 @@ namespace genmod::diffusion {
 
 namespace detail {
 
-template <class Part, class Whole>
+template <class Part, class... All>
 inline constexpr std::size_t place_in = 0;
 template <class Part, class First, class... Rest>
-inline constexpr std::size_t place_in<Part, std::variant<First, Rest...>> =
-    std::is_same_v<Part, First> ? 0 : 1 + place_in<Part, std::variant<Rest...>>;
-
-template <class T, class Samplers>
-struct StatesOf;
-template <class T, class... Samplers>
-struct StatesOf<T, std::variant<Samplers...>> {
-    using type = std::variant<typename Samplers::template State<T>...>;
-};
+inline constexpr std::size_t place_in<Part, First, Rest...> =
+    std::is_same_v<Part, First> ? 0 : 1 + place_in<Part, Rest...>;
 
 // The noise of one step behind one type, so that all samplers are compiled once for it.
 template <class Number>
@@ -67,18 +60,15 @@ struct AnyNoise {
 
 }  // namespace detail
 
-// The samplers that a program can choose among. (DPM adaptive has a loop of its own; RePaint needs a picture.)
-struct AnySampler {
-    std::variant<Ddim, Ddpm, Pndm, Lms, Euler, EulerAncestral, Heun, Kdpm2, Kdpm2Ancestral, DpmSolverMultistep,
-                 DpmSolverSinglestep, Dpmpp2sAncestral, DpmppSde, Deis, UniPc, SaSolver, Lcm, Tcd, Consistency>
-        chosen = {};
-
-    using Samplers = decltype(chosen);
+// One of several samplers.
+template <class... Samplers>
+struct SamplerAmong {
+    std::variant<Samplers...> chosen = {};
 
     template <class T>
     struct State {
         Index kind = -1;  // which sampler's it is; -1 before the first step
-        typename detail::StatesOf<T, Samplers>::type held = {};
+        std::variant<typename Samplers::template State<T>...> held = {};
 
         static void visit(auto& self, auto&& f) {
             f("kind", self.kind);
@@ -88,11 +78,10 @@ struct AnySampler {
 
         // An empty state of that sampler. Throws Error when there is no such.
         void select(Index wanted) {
-            constexpr auto count = static_cast<Index>(std::variant_size_v<Samplers>);
+            constexpr auto count = static_cast<Index>(sizeof...(Samplers));
             check(wanted >= -1 && wanted < count, "sampler: the state of sampler ", wanted, " of ", count);
             kind = wanted;
-            emplace(static_cast<std::size_t>(wanted < 0 ? 0 : wanted),
-                    std::make_index_sequence<std::variant_size_v<Samplers>>());
+            emplace(static_cast<std::size_t>(wanted < 0 ? 0 : wanted), std::index_sequence_for<Samplers...>());
         }
 
     private:
@@ -122,11 +111,17 @@ private:
                           const Tensor<T>& x, const Step& at, State<T>& state, detail::AnyNoise<T>& noise) const {
         return std::visit(
             [&]<class Sampler>(const Sampler& sampler) -> Tensor<T> {
-                auto& own = std::get<detail::place_in<Sampler, Samplers>>(state.held);
+                auto& own = std::get<detail::place_in<Sampler, Samplers...>>(state.held);
                 return sampler.step(predict, x, at, own, noise);
             },
             chosen);
     }
 };
+
+// The samplers that a program can choose among. (DPM adaptive has a loop of its own; RePaint needs a picture.)
+// Functions that return one are templates, so that only programs that call them wait for the compilation of them all.
+using AnySampler =
+    SamplerAmong<Ddim, Ddpm, Pndm, Lms, Euler, EulerAncestral, Heun, Kdpm2, Kdpm2Ancestral, DpmSolverMultistep,
+                 DpmSolverSinglestep, Dpmpp2sAncestral, DpmppSde, Deis, UniPc, SaSolver, Lcm, Tcd, Consistency>;
 
 }  // namespace genmod::diffusion

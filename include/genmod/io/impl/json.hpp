@@ -11,7 +11,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "genmod/core/error.hpp"
@@ -45,8 +44,7 @@ public:
     bool end_array() { return close(); }
 
     bool key(std::string& text) {
-        auto& members = std::get<Json::Members>(open_.back()->value);
-        const auto [place, added] = members.try_emplace(text);
+        const auto [place, added] = open_.back()->members.try_emplace(text);
         if (!added) return refuse("key ", in_quotes(text), " stands twice in one object");
         member_ = &place->second;
         return true;
@@ -57,10 +55,8 @@ private:
     Json* place(Json json) {
         Json* target = &root_;
         if (!open_.empty()) {
-            if (auto* items = std::get_if<Json::Items>(&open_.back()->value))
-                target = &items->emplace_back();
-            else
-                target = member_;
+            Json& outer = *open_.back();
+            target = outer.kind == Json::Kind::list ? &outer.items.emplace_back() : member_;
         }
         *target = std::move(json);
         return target;
@@ -107,17 +103,24 @@ public:
     std::string take() { return std::move(text_); }
 
     void write(const Json& json, int depth = 0) {
-        std::visit([&](const auto& value) { put(value, depth); }, json.value);
+        switch (json.kind) {
+            case Json::Kind::null: text_ += "null"; return;
+            case Json::Kind::flag: text_ += json.flag ? "true" : "false"; return;
+            case Json::Kind::whole: text_ += std::to_string(json.whole); return;
+            case Json::Kind::real: return put(json.real);
+            case Json::Kind::text: text_ += json_quoted(json.text); return;
+            case Json::Kind::list: return put(json.items, depth);
+            case Json::Kind::object: return put(json.members, depth);
+        }
     }
 
 private:
-    void put(std::nullptr_t, int) { text_ += "null"; }
-    void put(bool flag, int) { text_ += flag ? "true" : "false"; }
-    void put(Index number, int) { text_ += std::to_string(number); }
-
     // The shortest text that reads back as the same double; a whole one keeps a ".0".
-    void put(double number, int) {
-        if (!is_finite(number)) return put(nullptr, 0);
+    void put(double number) {
+        if (!is_finite(number)) {
+            text_ += "null";
+            return;
+        }
         std::array<char, 32> buffer{};
         const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number).ptr;
         const std::string_view digits(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
@@ -125,15 +128,13 @@ private:
         if (digits.find_first_of(".e") == std::string_view::npos) text_ += ".0";
     }
 
-    void put(const std::string& text, int) { text_ += json_quoted(text); }
-
     void put(const Json::Items& items, int depth) {
         list('[', ']', items, depth, [&](const Json& item) { write(item, depth + 1); });
     }
 
     void put(const Json::Members& members, int depth) {
         list('{', '}', members, depth, [&](const auto& member) {
-            put(member.first, depth);
+            text_ += json_quoted(member.first);
             text_ += indent_ < 0 ? ":" : ": ";
             write(member.second, depth + 1);
         });
