@@ -44,7 +44,7 @@ bool may_include(const std::string& file, const std::string& header) {
     const bool kernel_body = starts_with(file, "kernels/impl/");
     if (in_standard_library(header)) return true;
     if (starts_with(header, "xsimd/") || header == "immintrin.h" || header == "arm_neon.h")
-        return file == "kernels/impl/simd.hpp";
+        return file == "kernels/impl/xsimd.hpp";
     if (starts_with(header, "Eigen/")) return kernel_body || file == "core/eigen.hpp";
     if (header == "omp.h") return file == "core/parallel.hpp";
     if (starts_with(header, "stb")) return room == "io";

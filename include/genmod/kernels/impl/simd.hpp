@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstddef>
 #include <utility>
-#include <xsimd/xsimd.hpp>
 
 #include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/xsimd.hpp"
 
 namespace genmod::simd {
 
