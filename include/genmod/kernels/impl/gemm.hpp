@@ -51,7 +51,7 @@ inline Tiling cut(Index m, Index n, Index k, Index rows, Index cols) {
     const auto cut_n = [&](Index least) {
         while (m_tiles * n_tiles < wanted && ceil_div(n, n_tiles + 1) >= least) ++n_tiles;
     };
-    cut_m((n * k <= kept_panels ? 4 : 16) * rows);
+    if (m > m_block) cut_m((n * k <= kept_panels ? 4 : 16) * rows);  // else each panel of b is one tile's affair
     cut_n(4 * cols);
     cut_m(rows);
     cut_n(cols);
