@@ -26,10 +26,10 @@ inline Index tiles_wanted() { return Index{8} * thread_count(); }
 template <class T>
 void pack_b(const Operand<T>& b, Index n, Index k, T* to) {
     constexpr Index step = tile_cols<T>;
-    const Index blocks = (k + k_block - 1) / k_block;
-    parallel_ranges((n + step - 1) / step * blocks, 8, [&](Index first, Index last) {
+    const Index panels = ceil_div(n, step);
+    parallel_ranges(panels * ceil_div(k, k_block), 8, [&](Index first, Index last) {
         for (Index part = first; part < last; ++part) {
-            const Index column = part / blocks * step, k0 = part % blocks * k_block;
+            const Index column = part % panels * step, k0 = part / panels * k_block;
             pack_panel(b, column, std::min(step, n - column), step, k0, std::min(k_block, k - k0),
                        to + column * k + k0 * step);
         }
@@ -42,21 +42,27 @@ struct Tiling {
     Index m_tiles, n_tiles;
 };
 
-inline Tiling cut(Index m, Index n, Index k, Index rows, Index cols) {
-    const Index wanted = std::min(tiles_wanted(), m * n * std::max<Index>(k, 1) / tile_work);
-    Index m_tiles = ceil_div(m, m_block), n_tiles = ceil_div(n, n_block);
+inline Tiling cut(Index m, Index n, Index k, Index rows, Index cols, bool packed) {
+    // Few rows stay together, so that each panel of b is packed by the one tile that reads it; and in fewer tiles,
+    // since each packs the rows.
+    const Index together = packed || n * k <= kept_panels ? m_block : most_rows;
+    const bool few = m <= together;
+    const Index work = product_work(m, n, k), most = few ? together : m_block;
+    const Index enough = few && !packed ? tiles_wanted() / 2 : tiles_wanted();
+    const Index wanted = work < serial_work ? 1 : std::clamp<Index>(work / tile_work, thread_count(), enough);
+    Index m_tiles = ceil_div(m, most), n_tiles = ceil_div(n, n_block);
     const auto cut_m = [&](Index least) {
         while (m_tiles * n_tiles < wanted && ceil_div(m, m_tiles + 1) >= least) ++m_tiles;
     };
     const auto cut_n = [&](Index least) {
         while (m_tiles * n_tiles < wanted && ceil_div(n, n_tiles + 1) >= least) ++n_tiles;
     };
-    if (m > m_block) cut_m((n * k <= kept_panels ? 4 : 16) * rows);  // else each panel of b is one tile's affair
+    if (!few) cut_m((n * k <= kept_panels ? 4 : 16) * rows);
     cut_n(4 * cols);
     cut_m(rows);
     cut_n(cols);
     Tiling tiling{};
-    tiling.m_step = std::min(m_block, ceil_div(ceil_div(m, m_tiles), rows) * rows);
+    tiling.m_step = std::min(most, ceil_div(ceil_div(m, m_tiles), rows) * rows);
     tiling.n_step = ceil_div(ceil_div(n, n_tiles), cols) * cols;
     tiling.m_tiles = ceil_div(m, tiling.m_step);
     tiling.n_tiles = ceil_div(n, tiling.n_step);
@@ -69,7 +75,7 @@ void multiply(const Product<T>& product, Panels<T> panels = {}) {
     if (m <= 0 || n <= 0) return;
     const bool gated = product.epilogue.gated;
     if (n <= narrow && m > 2 * tile_cols<T> && k > 0 && !panels.given() && !gated) return multiply_narrow(product);
-    const Tiling tiling = cut(m, gated ? n / 2 : n, k, tile_rows<T>, tile_cols<T>);
+    const Tiling tiling = cut(m, gated ? n / 2 : n, k, tile_rows<T>, tile_cols<T>, panels.given());
     std::optional<Scratch<T>> packed;
     if (tiling.m_tiles > 1 && !panels.given()) {
         packed.emplace(ceil_div(n, tile_cols<T>) * tile_cols<T> * k);
@@ -87,7 +93,7 @@ void multiply(const Product<T>& product, Panels<T> panels = {}) {
             multiply_block(product, range, panels);
     };
     const Index tiles = tiling.m_tiles * tiling.n_tiles;
-    if (m * n * k < serial_work)
+    if (product_work(m, n, k) < serial_work)
         for (Index tile = 0; tile < tiles; ++tile) body(tile);
     else
         parallel_for(tiles, body);

@@ -17,10 +17,14 @@
 namespace genmod::kernels::detail {
 
 inline constexpr Index m_block = 168;          // rows of a packed block: a multiple of 14 and of 6
+inline constexpr Index most_rows = 336;        // of a block where b is large
 inline constexpr Index serial_work = 1 << 20;  // products below this many multiply-adds wake no thread
 inline constexpr Index tile_work = 1 << 21;    // the least work of a parallel tile
 
 inline Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
+
+// Multiply-adds, of which an output costs as much as sixteen.
+inline Index product_work(Index m, Index n, Index k) { return m * n * std::max<Index>(k, 16); }
 
 // Where row m = (sample, y, x) of c lies.
 struct OutputRows {
@@ -65,7 +69,7 @@ struct Panels {
 
 // A part of c, and of k.
 struct BlockRange {
-    Index m = 0, rows = 0;  // at most m_block rows
+    Index m = 0, rows = 0;  // at most most_rows
     Index n = 0, cols = 0;
     Index k = 0, depth = 0;
 };
@@ -204,7 +208,7 @@ void multiply_block(const Product<T>& product, const BlockRange& range, const Pa
     std::optional<FlushDenormals> flush;
     if (panels.half != nullptr) flush.emplace();
 
-    Index row_offset[m_block], sum_offset[m_block];
+    Index row_offset[most_rows], sum_offset[most_rows];
     for (Index i = 0; i < range.rows; ++i) {
         row_offset[i] = product.rows.offset(range.m + i);
         sum_offset[i] = separate ? i * range.cols : row_offset[i];

@@ -106,6 +106,17 @@ inline void copy_run(const T* from, Index length, T* to) {
     if (k < length) simd::store(to + length - lanes, simd::load(from + length - lanes));
 }
 
+// Copies a panel of tile_cols neighbouring numbers from each of `length` rows.
+template <class T>
+void copy_columns(const T* from, Index step, Index length, T* to) {
+    constexpr Index lanes = simd::lanes<T>;
+    for (Index k = 0; k < length; ++k, from += step, to += 2 * lanes) {
+        simd::store(to, simd::load(from));
+        simd::store(to + lanes, simd::load(from + lanes));
+        __builtin_prefetch(from + 2 * lanes, 0, 2);  // the next panel: its rows may be a page apart
+    }
+}
+
 template <class T>
 void pack_strided(const Operand<T>& from, Index first, Index count, Index width, Index k0, Index length, T* to) {
     for (Index k = k0; k < k0 + length;) {
@@ -118,6 +129,8 @@ void pack_strided(const Operand<T>& from, Index first, Index count, Index width,
             const T* rows[widest_panel<T>];
             for (Index r = 0; r < width; ++r) rows[r] = r < count ? base + r * from.i_step : zero_row<T>;
             pack_transposed(rows, width, run, out);
+        } else if (from.i_step == 1 && count == width && width == tile_cols<T>) {
+            copy_columns(base, from.k_step, run, out);
         } else {
             for (Index i = 0; i < run; ++i) {
                 const T* row = base + i * from.k_step;
