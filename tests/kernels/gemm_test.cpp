@@ -109,7 +109,8 @@ TEMPLATE_TEST_CASE("gemm agrees with the definition", "", float, double) {
 
 TEST_CASE("gemm of larger shapes agrees with the definition") {
     Random random(2);
-    const Index shapes[][3] = {{400, 190, 300}, {1000, 33, 70}, {3, 1500, 800}, {200, 600, 1200}, {513, 513, 31}};
+    const Index shapes[][3] = {{400, 190, 300},  {1000, 33, 70}, {3, 1500, 800},
+                               {200, 600, 1200}, {513, 513, 31}, {170, 640, 3300}};
     for (const auto& shape : shapes)
         for (const unsigned parts : {0u, 15u}) {
             const Problem<float> problem(random, shape[0], shape[1], shape[2], parts);
