@@ -109,7 +109,7 @@ private:
     // By falling size of their numbers, then by name: every number lies at a multiple of its size.
     std::vector<const Item*> order() const {
         std::vector<const Item*> order;
-        for (const std::size_t size : {8, 4, 2, 1})
+        for (const std::size_t size : {8u, 4u, 2u, 1u})
             for (const Item& item : tensors_)
                 if (item_size(item) == size) order.push_back(&item);
         return order;
