@@ -28,11 +28,13 @@ struct Edm {
     }
 
     // The sigma of sample k of a training step.
-    double draw_sigma(const TrainingKey& key, Index k) const {
+    template <class Key = TrainingKey>
+    double draw_sigma(const Key& key, Index k) const {
         return detail::exactly(kernels::Unary::exp, p_mean + p_std * detail::sample_normal(key, Purpose::timestep, k));
     }
 
-    RegressionWeights weights(double sigma, const LossOptions& options) const {
+    template <class Options = LossOptions>
+    RegressionWeights weights(double sigma, const Options& options) const {
         const Reading way = edm_reading(options.prediction_type, {1, sigma}, sigma_data);
         // F solves x0 = c_skip (x0 + sigma noise) + c_out F.
         return {.seen_x0 = way.input,

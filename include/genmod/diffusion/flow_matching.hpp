@@ -39,7 +39,10 @@ struct FlowMatching {
     }
 
     // The sigma of sample k of a training step.
-    double draw_sigma(const TrainingKey& key, Index k) const { return shift_sigma(unshifted(key, k), shift); }
+    template <class Key = TrainingKey>
+    double draw_sigma(const Key& key, Index k) const {
+        return shift_sigma(unshifted(key, k), shift);
+    }
 
     RegressionWeights weights(double sigma, const LossOptions& /*options*/) const {
         return {.seen_x0 = 1 - sigma,
@@ -50,7 +53,8 @@ struct FlowMatching {
     }
 
 private:
-    double unshifted(const TrainingKey& key, Index k) const {
+    template <class Key>
+    double unshifted(const Key& key, Index k) const {
         if (density == FlowDensity::logit_normal)
             return detail::exactly(kernels::Unary::sigmoid,
                                    logit_mean + logit_std * detail::sample_normal(key, Purpose::timestep, k));

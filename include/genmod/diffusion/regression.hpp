@@ -98,7 +98,8 @@ inline void check_regression(const LossOptions& options, const char* what) {
           ": the loss kinds vlb and hybrid and min_snr_gamma belong to schedules");
 }
 
-// f(x) with the same bits on every machine.
+// f(x) with the same bits on every machine. Who calls it is a template (key and options are TrainingKey and
+// LossOptions), so that only programs that train by it compile all such functions.
 inline double exactly(kernels::Unary f, double x) {
     kernels::unary(f, &x, &x, 1);
     return x;

@@ -23,27 +23,28 @@ struct DiscrepancyOptions {
 namespace detail {
 
 // The median distance between two different points of the rows of both sets, of at most 1000 rows of each.
-inline double median_distance(const Tensor<double>& a, const Tensor<double>& b) {
+template <class T>
+T median_distance(const Tensor<T>& a, const Tensor<T>& b) {
     const Index d = a.dim(1), n = std::min<Index>(a.dim(0), 1000), m = std::min<Index>(b.dim(0), 1000);
-    Tensor<double> all({n + m, d});
+    Tensor<T> all({n + m, d});
     std::copy_n(b.data(), m * d, std::copy_n(a.data(), n * d, all.data()));
-    std::vector<double> distances(static_cast<std::size_t>((n + m) * (n + m - 1) / 2));
-    each_row_of_distances(
-        all, all, [&](Index i, const double* line) { std::copy_n(line, i, distances.begin() + i * (i - 1) / 2); });
+    std::vector<T> distances(static_cast<std::size_t>((n + m) * (n + m - 1) / 2));
+    each_row_of_distances(all, all,
+                          [&](Index i, const T* line) { std::copy_n(line, i, distances.begin() + i * (i - 1) / 2); });
     const auto middle = distances.begin() + static_cast<std::ptrdiff_t>(distances.size() / 2);
     std::nth_element(distances.begin(), middle, distances.end());
-    return std::sqrt(std::max(*middle, 0.0));
+    return std::sqrt(std::max(*middle, T(0)));
 }
 
 // The sum over rows of x and y of the kernels sum_h e^(-|x - y|^2 / (2 h^2)), without pairs (i, i) if told so.
-inline double gaussian_kernel_sum(const Tensor<double>& x, const Tensor<double>& y,
-                                  const std::vector<double>& bandwidths, bool without_self) {
-    std::vector<double> sums(static_cast<std::size_t>(x.dim(0)), 0.0);
+template <class T>
+T gaussian_kernel_sum(const Tensor<T>& x, const Tensor<T>& y, const std::vector<T>& bandwidths, bool without_self) {
+    std::vector<T> sums(static_cast<std::size_t>(x.dim(0)), T(0));
     const Index m = y.dim(0);
-    each_row_of_distances(x, y, [&](Index i, const double* line) {
-        std::vector<double> terms(static_cast<std::size_t>(m));
-        for (const double h : bandwidths) {
-            for (Index k = 0; k < m; ++k) terms[static_cast<std::size_t>(k)] = -std::max(line[k], 0.0) / (2 * h * h);
+    each_row_of_distances(x, y, [&](Index i, const T* line) {
+        std::vector<T> terms(static_cast<std::size_t>(m));
+        for (const T h : bandwidths) {
+            for (Index k = 0; k < m; ++k) terms[static_cast<std::size_t>(k)] = -std::max(line[k], T(0)) / (2 * h * h);
             kernels::unary(kernels::Unary::exp, terms.data(), terms.data(), m);
             if (without_self) terms[static_cast<std::size_t>(i)] = 0;
             sums[static_cast<std::size_t>(i)] += kernels::sum(m, terms.data());

@@ -22,10 +22,11 @@ struct PrecisionRecall {
 namespace detail {
 
 // For each row of x the squared distance to its k-th nearest other row.
-inline std::vector<double> neighbour_radii(const Tensor<double>& x, Index k) {
-    std::vector<double> radii(static_cast<std::size_t>(x.dim(0)));
-    each_row_of_distances(x, x, [&](Index i, double* line) {
-        line[i] = std::numeric_limits<double>::infinity();
+template <class T>
+std::vector<T> neighbour_radii(const Tensor<T>& x, Index k) {
+    std::vector<T> radii(static_cast<std::size_t>(x.dim(0)));
+    each_row_of_distances(x, x, [&](Index i, T* line) {
+        line[i] = std::numeric_limits<T>::infinity();
         std::nth_element(line, line + k - 1, line + x.dim(0));
         radii[static_cast<std::size_t>(i)] = line[k - 1];
     });
@@ -33,9 +34,10 @@ inline std::vector<double> neighbour_radii(const Tensor<double>& x, Index k) {
 }
 
 // The part of x's rows that lie within the radius of some row of y.
-inline double covered(const Tensor<double>& x, const Tensor<double>& y, const std::vector<double>& radii) {
+template <class T>
+double covered(const Tensor<T>& x, const Tensor<T>& y, const std::vector<T>& radii) {
     std::vector<char> inside(static_cast<std::size_t>(x.dim(0)));
-    each_row_of_distances(x, y, [&](Index i, const double* line) {
+    each_row_of_distances(x, y, [&](Index i, const T* line) {
         for (std::size_t k = 0; k < radii.size() && inside[static_cast<std::size_t>(i)] == 0; ++k)
             if (line[k] <= radii[k]) inside[static_cast<std::size_t>(i)] = 1;
     });
