@@ -104,28 +104,29 @@ template <class T, int Rows, int Vectors, class Step, int Unrolled, class ARow, 
 [[gnu::always_inline]] inline void add_steps(const TileSource<T>& from, ARow a_row, AStep a_k, BStep b_k,
                                              simd::Batch<T> (&sum)[Rows][Vectors]) {
     using Batch = simd::Batch<T>;
+    const Index row_step = a_row, a_step = a_k, b_step = b_k;
     constexpr int group = std::is_same_v<ARow, Index> ? 3 : Rows;
     constexpr int groups = (Rows + group - 1) / group;
     const T* a[groups];
 #pragma GCC unroll 16
-    for (int g = 0; g < groups; ++g) a[g] = from.depth > 0 ? from.a + group * g * a_row : nullptr;
+    for (int g = 0; g < groups; ++g) a[g] = from.depth > 0 ? from.a + group * g * row_step : nullptr;
     const T* b = from.b;
     const auto add = [&](int ahead) __attribute__((always_inline)) {
         Batch column[Vectors];
 #pragma GCC unroll 16
         for (int j = 0; j < Vectors; ++j)
-            column[j] = simd::in_register<T>(simd::load(b + ahead * b_k + j * simd::lanes<T>));
+            column[j] = simd::in_register<T>(simd::load(b + ahead * b_step + j * simd::lanes<T>));
 #pragma GCC unroll 16
         for (int i = 0; i < Rows; ++i) {
-            const Batch value(a[i / group][i % group * a_row + ahead * a_k]);
+            const Batch value(a[i / group][i % group * row_step + ahead * a_step]);
 #pragma GCC unroll 16
             for (int j = 0; j < Vectors; ++j) sum[i][j] = Step::add(value, column[j], sum[i][j]);
         }
     };
     const auto advance = [&](int steps) __attribute__((always_inline)) {
-        b += steps * b_k;
+        b += steps * b_step;
 #pragma GCC unroll 16
-        for (int g = 0; g < groups; ++g) a[g] += steps * a_k;
+        for (int g = 0; g < groups; ++g) a[g] += steps * a_step;
     };
     Index k = from.depth;
     if constexpr (Unrolled > 1)
