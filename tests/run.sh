@@ -91,7 +91,9 @@ if [ -n "$all" ]; then
     install_packages_if_offered $packages_sanitize $packages_cross
     suite asan   # clang++
     alone "headers alone" clang++
-    alone "programs that no test runs" g++ 'examples/(bring|compare|diffuse|explore|guide|score)_'
+    for compiler in g++ clang++; do
+        alone "programs that no test runs, $compiler" "$compiler" 'examples/(bring|compare|diffuse|explore|guide|score)_'
+    done
     check "same bits in every build" sh tests/house/determinism.sh "$jobs"
     check "layout of the code" sh tests/house/format.sh
     if package_is_here $packages_sanitize; then
