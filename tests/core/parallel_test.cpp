@@ -44,7 +44,7 @@ void shuffled(Index count, TileFunction tile) {
 }  // namespace
 
 TEST_CASE("every tile runs once, for any number of threads and tiles") {
-    for (const int count : {1, 2, 3, 4, 7, 16}) {
+    for (const int count : {1, 2, 3, 4, 7, 16, 70}) {
         const Threads threads(count);
         REQUIRE(thread_count() == count);
         for (const Index tiles : {0, 1, 2, 5, 100})

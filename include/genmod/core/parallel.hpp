@@ -60,6 +60,37 @@ private:
     std::exception_ptr error_;
 };
 
+// Tiles 0..count-1 in shares of neighbours. A thread takes the tiles of its own share first, so that in loop after loop
+// it meets the numbers that its cache holds, and then what the others have left.
+class TileShares {
+public:
+    TileShares(Index count, int threads) : count_(count), shares_(threads < most ? threads : most) {
+        for (int share = 0; share < shares_; ++share) next_[share].tile = first(share);
+    }
+
+    template <class Run>
+    void work(int thread, Run& run) {
+        for (int turn = 0; turn < shares_; ++turn) {
+            const int share = (thread + turn) % shares_;
+            const Index last = first(share + 1);
+            for (Index tile = take(share); tile < last; tile = take(share)) run(tile);
+        }
+    }
+
+private:
+    static constexpr int most = 64;
+    struct alignas(64) Next {
+        std::atomic<Index> tile;
+    };
+
+    Index first(int share) const { return count_ * share / shares_; }
+    Index take(int share) { return next_[share].tile.fetch_add(1, std::memory_order_relaxed); }
+
+    Index count_;
+    int shares_;
+    Next next_[most];
+};
+
 }  // namespace detail
 
 // Calls body(tile) for tile 0..count-1, on several threads where the context allows. Tiles must be independent, and
@@ -79,9 +110,12 @@ void parallel_for(Index count, Body&& body) {
     } else {
 #ifdef _OPENMP
         const int threads = static_cast<int>(count < thread_count() ? count : thread_count());
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-#endif
+        detail::TileShares shares(count, threads);
+#pragma omp parallel num_threads(threads)
+        shares.work(omp_get_thread_num(), run);
+#else
         for (Index tile = 0; tile < count; ++tile) run(tile);
+#endif
     }
     run.rethrow();
 }
