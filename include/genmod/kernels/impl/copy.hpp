@@ -18,7 +18,7 @@ template <class T>
 inline void copy_row(Index n, const T* from, Index from_step, T* to, Index to_step, Accumulate mode) {
     if (mode == Accumulate::add) {
         for (Index k = 0; k < n; ++k) to[k * to_step] += from[k * from_step];
-    } else if (from_step == 1 && to_step == 1) {
+    } else if (from_step == 1 && to_step == 1 && n >= 16) {  // fewer are not worth memmove()
         std::copy_n(from, n, to);
     } else if (to_step == 1) {
         for (Index k = 0; k < n; ++k) to[k] = from[k * from_step];
