@@ -109,8 +109,8 @@ TEMPLATE_TEST_CASE("gemm agrees with the definition", "", float, double) {
 
 TEST_CASE("gemm of larger shapes agrees with the definition") {
     Random random(2);
-    const Index shapes[][3] = {{400, 190, 300},  {1000, 33, 70}, {3, 1500, 800},
-                               {200, 600, 1200}, {513, 513, 31}, {170, 640, 3300}};
+    const Index shapes[][3] = {{400, 190, 300}, {1000, 33, 70},   {3, 1500, 800}, {200, 600, 1200},
+                               {513, 513, 31},  {170, 640, 3300}, {1, 1600, 700}};
     for (const auto& shape : shapes)
         for (const unsigned parts : {0u, 15u}) {
             const Problem<float> problem(random, shape[0], shape[1], shape[2], parts);
@@ -152,7 +152,8 @@ TEST_CASE("gemm gives equal bits for any threads and executors") {
         std::shuffle(order.begin(), order.end(), random);
         for (const Index index : order) tile(index);
     };
-    const Index shapes[][3] = {{500, 300, 500}, {64, 1280, 800}, {3136, 128, 400}, {9, 2000, 900}, {2000, 3, 900}};
+    const Index shapes[][3] = {{500, 300, 500}, {64, 1280, 800}, {3136, 128, 400}, {9, 2000, 900},
+                               {2000, 3, 900},  {1, 2048, 900},  {1, 1000, 400},   {256, 256, 256}};
     for (const auto& shape : shapes) {
         const Problem<float> problem(random, shape[0], shape[1], shape[2], static_cast<unsigned>(random()));
         std::vector<float> expected;
@@ -171,7 +172,7 @@ TEST_CASE("gemm gives equal bits for any threads and executors") {
 
 TEST_CASE("a row of a product does not depend on the other rows") {
     Random random(6);
-    for (int round = 0; round < 30; ++round) {
+    for (int round = 0; round < 60; ++round) {
         const Index m = pick(random, {7, 16, 45, 200, 400}), n = pick(random, {1, 5, 32, 100, 600});
         const Problem<float> problem(random, m, n, pick(random, {3, 64, 385, 800}), static_cast<unsigned>(random()));
         const std::vector<float> whole = problem.run();

@@ -13,21 +13,24 @@
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_narrow.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
+#include "genmod/kernels/impl/gemm_row.hpp"
 
 namespace genmod::kernels::detail {
 
 inline constexpr Index n_block = 1024;         // columns that share a packed block of a
 inline constexpr Index kept_panels = 1 << 21;  // numbers of b that stay near: more are fetched for each block of a
+inline constexpr Index pack_work = 1 << 13;    // numbers of b that are worth another thread's packing
 
 // Enough for even loads. The cut decides no bits, so that it may follow the threads.
-inline Index tiles_wanted() { return Index{8} * thread_count(); }
+inline Index tiles_wanted() { return Index{4} * thread_count(); }
 
 // The whole of b: panels of tile_cols columns, each [k][tile_cols].
 template <class T>
 void pack_b(const Operand<T>& b, Index n, Index k, T* to) {
     constexpr Index step = tile_cols<T>;
     const Index panels = ceil_div(n, step);
-    parallel_ranges(panels * ceil_div(k, k_block), 8, [&](Index first, Index last) {
+    const Index grain = std::max<Index>(1, pack_work / (step * std::clamp<Index>(k, 1, k_block)));
+    parallel_ranges(panels * ceil_div(k, k_block), grain, [&](Index first, Index last) {
         for (Index part = first; part < last; ++part) {
             const Index column = part % panels * step, k0 = part / panels * k_block;
             pack_panel(b, column, std::min(step, n - column), step, k0, std::min(k_block, k - k0),
@@ -36,36 +39,50 @@ void pack_b(const Operand<T>& b, Index n, Index k, T* to) {
     });
 }
 
-// How c is cut into tiles.
-struct Tiling {
-    Index m_step, n_step;
-    Index m_tiles, n_tiles;
+// Rows or columns of c, in units of a register tile, as equal parts as can be.
+struct Cut {
+    Index size = 0, unit = 1;
+    Index parts = 1;
+
+    Index units() const { return ceil_div(size, unit); }
+    Index begin(Index part) const { return std::min(size, units() * part / parts * unit); }
+    Index length(Index part) const { return begin(part + 1) - begin(part); }
+    // Whether one more part would leave `least` numbers to each.
+    bool divides(Index least) const { return size >= (parts + 1) * least; }
 };
 
+struct Tiling {
+    Cut m, n;
+    Index tiles() const { return m.parts * n.parts; }
+};
+
+// As many tiles for each thread, where a few more parts of one side give that.
+inline void even_out(Cut& more, Index others) {
+    const Index threads = thread_count(), most = std::min(more.parts + threads, more.units() + 1);
+    for (Index parts = more.parts; parts < most; ++parts)
+        if (parts * others % threads == 0) {
+            more.parts = parts;
+            return;
+        }
+}
+
 inline Tiling cut(Index m, Index n, Index k, Index rows, Index cols, bool packed) {
-    // Few rows stay together, so that each panel of b is packed by the one tile that reads it; and in fewer tiles,
-    // since each packs the rows.
+    // Few rows stay together, so that each panel of b is packed by the one tile that reads it; and in fewer, larger
+    // tiles, since each packs the rows.
     const Index together = packed || n * k <= kept_panels ? m_block : most_rows;
     const bool few = m <= together;
-    const Index work = product_work(m, n, k), most = few ? together : m_block;
-    const Index enough = few && !packed ? tiles_wanted() / 2 : tiles_wanted();
-    const Index wanted = work < serial_work ? 1 : std::clamp<Index>(work / tile_work, thread_count(), enough);
-    Index m_tiles = ceil_div(m, most), n_tiles = ceil_div(n, n_block);
-    const auto cut_m = [&](Index least) {
-        while (m_tiles * n_tiles < wanted && ceil_div(m, m_tiles + 1) >= least) ++m_tiles;
+    const Index most = few ? together : m_block, least_work = few ? 4 * tile_work : tile_work;
+    const Index enough = few ? tiles_wanted() / 2 : tiles_wanted(), work = product_work(m, n, k);
+    const Index wanted = work < serial_work ? 1 : std::clamp<Index>(work / least_work, thread_count(), enough);
+    Tiling tiling{.m = {m, rows, ceil_div(m, most)}, .n = {n, cols, ceil_div(n, n_block)}};
+    const auto divide = [&](Cut& side, Index least) {
+        while (tiling.tiles() < wanted && side.divides(least)) ++side.parts;
     };
-    const auto cut_n = [&](Index least) {
-        while (m_tiles * n_tiles < wanted && ceil_div(n, n_tiles + 1) >= least) ++n_tiles;
-    };
-    if (!few) cut_m((n * k <= kept_panels ? 4 : 16) * rows);
-    cut_n(4 * cols);
-    cut_m(rows);
-    cut_n(cols);
-    Tiling tiling{};
-    tiling.m_step = std::min(most, ceil_div(ceil_div(m, m_tiles), rows) * rows);
-    tiling.n_step = ceil_div(ceil_div(n, n_tiles), cols) * cols;
-    tiling.m_tiles = ceil_div(m, tiling.m_step);
-    tiling.n_tiles = ceil_div(n, tiling.n_step);
+    if (!few) divide(tiling.m, (n * k <= kept_panels ? 4 : 16) * rows);
+    divide(tiling.n, 4 * cols);
+    divide(tiling.m, rows);
+    divide(tiling.n, cols);
+    if (wanted > 1) few ? even_out(tiling.n, tiling.m.parts) : even_out(tiling.m, tiling.n.parts);
     return tiling;
 }
 
@@ -74,29 +91,33 @@ void multiply(const Product<T>& product, Panels<T> panels = {}) {
     const Index m = product.m, n = product.n, k = product.k;
     if (m <= 0 || n <= 0) return;
     const bool gated = product.epilogue.gated;
-    if (n <= narrow && m > 2 * tile_cols<T> && k > 0 && !panels.given() && !gated) return multiply_narrow(product);
+    if (!panels.given() && !gated && k > 0) {
+        if (n <= narrow && m > 2 * tile_cols<T>) return multiply_narrow(product);
+        if (reads_rows(product)) return multiply_row(product);
+    }
     const Tiling tiling = cut(m, gated ? n / 2 : n, k, tile_rows<T>, tile_cols<T>, panels.given());
     std::optional<Scratch<T>> packed;
-    if (tiling.m_tiles > 1 && !panels.given()) {
+    if (tiling.m.parts > 1 && !panels.given()) {
         packed.emplace(ceil_div(n, tile_cols<T>) * tile_cols<T> * k);
         pack_b(product.b, n, k, packed->data());
         panels.full = packed->data();
     }
     const auto body = [&](Index tile) {
-        BlockRange range{.m = tile / tiling.n_tiles * tiling.m_step, .n = tile % tiling.n_tiles * tiling.n_step};
-        range.rows = std::min(tiling.m_step, m - range.m);
-        range.cols = std::min(tiling.n_step, (gated ? n / 2 : n) - range.n);
-        range.depth = k;
+        const Index i = tile / tiling.n.parts, j = tile % tiling.n.parts;
+        const BlockRange range{.m = tiling.m.begin(i),
+                               .rows = tiling.m.length(i),
+                               .n = tiling.n.begin(j),
+                               .cols = tiling.n.length(j),
+                               .depth = k};
         if (gated)
             multiply_gated_block(product, range, panels);
         else
             multiply_block(product, range, panels);
     };
-    const Index tiles = tiling.m_tiles * tiling.n_tiles;
     if (product_work(m, n, k) < serial_work)
-        for (Index tile = 0; tile < tiles; ++tile) body(tile);
+        for (Index tile = 0; tile < tiling.tiles(); ++tile) body(tile);
     else
-        parallel_for(tiles, body);
+        parallel_for(tiling.tiles(), body);
 }
 
 // The product with all its columns, then the gate: where panels do not begin with the right half.

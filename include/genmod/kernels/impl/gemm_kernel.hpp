@@ -182,6 +182,15 @@ inline void multiply_rows(Index rows, const TileSource<T>& from, const TileTarge
     multiply_tile<T, static_cast<int>(tile_rows<T>), Vectors, Step>(from, to);
 }
 
+// An output from its sum: column `column` of the epilogue, `at` behind c and residual.
+template <class T>
+inline void finish_number(const Epilogue<T>& finish, T sum, Index column, Index at, T* c) {
+    T value = sum * finish.scale;
+    if (finish.bias != nullptr) value += finish.bias[column];
+    if (finish.residual != nullptr) value += finish.residual[at];
+    c[at] = finish.mode == Accumulate::add ? value + c[at] : value;
+}
+
 // A tile with fewer columns than its vectors hold: by way of a buffer, with the same operations in the same order.
 template <class T, class Step>
 void multiply_edge(Index rows, Index cols, const TileSource<T>& from, const TileTarget<T>& to) {
@@ -202,13 +211,7 @@ void multiply_edge(Index rows, Index cols, const TileSource<T>& from, const Tile
     const Epilogue<T> plain;
     const Epilogue<T>& finish = to.finish == nullptr ? plain : *to.finish;
     for (Index i = 0; i < rows; ++i)
-        for (Index j = 0; j < cols; ++j) {
-            const Index at = to.row_offset[i] + j;
-            T value = buffer[i * step + j] * finish.scale;
-            if (finish.bias != nullptr) value += finish.bias[j];
-            if (finish.residual != nullptr) value += finish.residual[at];
-            to.c[at] = finish.mode == Accumulate::add ? value + to.c[at] : value;
-        }
+        for (Index j = 0; j < cols; ++j) finish_number(finish, buffer[i * step + j], j, to.row_offset[i] + j, to.c);
 }
 
 // Rows of a as a block sees them: packed (tiles one after another, each [depth][height]) or where they are.

@@ -14,6 +14,7 @@
 namespace genmod::kernels::detail {
 
 inline constexpr Index narrow = 6;  // products with at most this many columns run along the rows of c instead
+inline constexpr Index narrow_work = 1 << 15;  // numbers of a that are worth another thread
 
 // The finished sums of `cols` rows of c from first on, of which sums holds the transpose, tile_cols numbers a row.
 template <class T>
@@ -21,13 +22,7 @@ void finish_narrow(const Product<T>& product, const T* sums, Index first, Index 
     const Epilogue<T>& finish = product.epilogue;
     for (Index i = 0; i < cols; ++i) {
         const Index row = product.rows.offset(first + i);
-        for (Index j = 0; j < product.n; ++j) {
-            T value = sums[j * tile_cols<T> + i] * finish.scale;
-            if (finish.bias != nullptr) value += finish.bias[j];
-            if (finish.residual != nullptr) value += finish.residual[row + j];
-            T& to = product.c[row + j];
-            to = finish.mode == Accumulate::add ? value + to : value;
-        }
+        for (Index j = 0; j < product.n; ++j) finish_number(finish, sums[j * tile_cols<T> + i], j, row + j, product.c);
         if (finish.activation) unary_here(*finish.activation, product.c + row, product.c + row, product.n);
     }
 }
@@ -57,8 +52,8 @@ void multiply_narrow(const Product<T>& product) {
             finish_narrow(product, sums, i, cols);
         }
     };
-    const Index range = std::max(step, ceil_div(tile_work / 16 / std::max<Index>(k, 1), step) * step);
-    if (m * k < serial_work / 8)
+    const Index range = std::max(step, ceil_div(narrow_work / std::max<Index>(k, 1), step) * step);
+    if (m * k < 2 * narrow_work)
         body(Index{0}, m);
     else
         parallel_ranges(m, range, body);
