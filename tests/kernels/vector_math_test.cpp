@@ -107,6 +107,10 @@ TEMPLATE_TEST_CASE("elementary functions are accurate to 2.5 units in the last p
         require_accurate<T>(
             "erf", bound, 2.5, [](auto x) { return simd::erf(x); }, [](auto x) { return std::erf(x); });
     }
+    for (const double bound : {1.0, 20.0, sizeof(T) == 4 ? 88.0 : 709.0})
+        require_accurate<T>(
+            "x sigmoid", bound, 2.5, [](auto x) { return simd::sigmoid_times(x, x); },
+            [](auto x) { return x * sigmoid_reference(x); });
     for (const double bound : {2.0, 1e6, sizeof(T) == 4 ? 1e38 : 1e308}) {
         require_accurate<T>(
             "log", bound, 1.0, [](auto x) { return simd::log(xsimd::abs(x)); },
@@ -123,6 +127,46 @@ TEMPLATE_TEST_CASE("elementary functions are accurate to 2.5 units in the last p
         require_accurate<T>(
             "cos", bound, 2.5, [](auto x) { return simd::cos(x); }, [](auto x) { return std::cos(x); });
     }
+}
+
+TEMPLATE_TEST_CASE("exp_share is accurate for moderate numbers, 0 beyond", "", float, double) {
+    using T = TestType;
+    const bool single = sizeof(T) == 4;
+    for (const double bound : {1.0, 20.0, single ? 87.0 : 708.0}) {
+        const double allowed = single ? 1e-7 + 2e-8 * bound : 2e-16 + 5e-17 * bound;
+        require_accurate<T>(
+            "share", bound, allowed / static_cast<double>(std::numeric_limits<T>::epsilon()) * 2,
+            [](auto x) { return simd::exp_share(-xsimd::abs(x)); }, [](auto x) { return std::exp(-std::fabs(x)); });
+    }
+    const auto of = [](T x) { return simd::exp_share(Batch<T>(x)).get(0); };
+    CHECK(of(0) == T(1));
+    CHECK(of(64) == Approx(std::exp(64.0)));
+    CHECK(of(single ? -88 : -709) == T(0));
+    CHECK(of(-std::numeric_limits<T>::infinity()) == T(0));
+    CHECK(std::isnan(of(std::numeric_limits<T>::quiet_NaN())));
+}
+
+TEMPLATE_TEST_CASE("several vectors side by side have the bits of one", "", float, double) {
+    using T = TestType;
+    constexpr Index size = simd::Several<T, 4>::size;
+    T x[size], y[size];
+    for (int round = 0; round < 1000; ++round) {
+        for (Index k = 0; k < size; ++k) x[k] = static_cast<T>((round - 500) * 0.2 + static_cast<double>(k) * 0.01);
+        const auto several = simd::load_as<simd::Several<T, 4>>(x);
+        simd::store(y, simd::sigmoid_times(several, several));
+        for (Index k = 0; k < size; ++k) REQUIRE(y[k] == simd::sigmoid_times(Batch<T>(x[k]), Batch<T>(x[k])).get(0));
+    }
+}
+
+TEMPLATE_TEST_CASE("the larger and the smaller of two", "", float, double) {
+    using T = TestType;
+    const Batch<T> one(T(1)), two(T(2)), nan(std::numeric_limits<T>::quiet_NaN());
+    CHECK(simd::larger(one, two).get(0) == T(2));
+    CHECK(simd::larger(two, one).get(0) == T(2));
+    CHECK(simd::smaller(one, two).get(0) == T(1));
+    CHECK(simd::smaller(two, one).get(0) == T(1));
+    CHECK(std::isnan(simd::larger(one, nan).get(0)));
+    CHECK(std::isnan(simd::smaller(one, nan).get(0)));
 }
 
 TEMPLATE_TEST_CASE("exp_not_large has the bits of exp, subnormal results included", "", float, double) {
@@ -164,6 +208,9 @@ TEMPLATE_TEST_CASE("elementary functions at zero, infinity, NaN and beyond the r
     CHECK(simd::sigmoid(T(0)) == T(0.5));
     CHECK(simd::sigmoid(infinity) == T(1));
     CHECK(simd::sigmoid(-infinity) == T(0));
+    CHECK(simd::sigmoid_times(Batch<T>(infinity), Batch<T>(infinity)).get(0) == infinity);
+    CHECK(simd::sigmoid_times(Batch<T>(-huge), Batch<T>(-huge)).get(0) == T(0));
+    CHECK(std::isnan(simd::sigmoid_times(Batch<T>(nan), Batch<T>(nan)).get(0)));
     CHECK(simd::softplus(infinity) == infinity);
     CHECK(simd::softplus(-infinity) == T(0));
     CHECK(simd::erf(infinity) == T(1));

@@ -42,7 +42,10 @@ void attend_block(const AttentionShape& shape, const T* k, const T* v, Index fir
     const Index dim = shape.dim;
     multiply_small(k, dim, Index{1}, keys, panel.query, width, columns, dim, scores, width, false);
     if (shape.causal) mask_future(first_key, keys, first_query, scores);
-    soften(keys, columns, dim, first_key == 0, scores, panel.most, panel.sum, panel.result);
+    if (columns <= simd::lanes<T>)
+        soften<simd::Batch<T>>(keys, dim, first_key == 0, scores, panel.most, panel.sum, panel.result);
+    else
+        soften<PanelRow<T>>(keys, dim, first_key == 0, scores, panel.most, panel.sum, panel.result);
     multiply_small(v, Index{1}, dim, dim, scores, width, columns, keys, panel.result, width, first_key > 0);
 }
 

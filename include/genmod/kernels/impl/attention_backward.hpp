@@ -16,8 +16,8 @@ namespace genmod::kernels::detail {
 // queries', which is added up in the order of the keys afterwards.
 inline constexpr Index key_chunk = 1024;
 
-// Panels of all queries of one head: scale * q, dy and the growing dq [panels][dim][query_tile] each, and the log-sums
-// and deltas [panels][query_tile].
+// Panels of all queries of one head: scale * q, dy and the growing dq [panels][dim][query_tile] each, and the
+// log-sums and deltas [panels][query_tile].
 template <class T>
 struct QueryPanels {
     T *query, *slope, *gradient, *log_sum, *delta;
@@ -82,15 +82,13 @@ void pack_queries(const AttentionShape& shape, T scale, const Heads<const T>& q,
 // Scores to shares, and slopes of shares to slopes of scores.
 template <class T>
 void scores_backward(Index keys, const T* log_sum, const T* delta, T* share, T* change) {
-    using Batch = simd::Batch<T>;
-    constexpr Index width = query_tile<T>;
-    for (Index r = 0; r < keys; ++r)
-        for (Index j = 0; j < width; j += simd::lanes<T>) {
-            const Index k = r * width + j;
-            const Batch p = simd::exp_not_large<T>(simd::load(share + k) - simd::load(log_sum + j));
-            simd::store(share + k, p);
-            simd::store(change + k, p * (simd::load(change + k) - simd::load(delta + j)));
-        }
+    using Panel = PanelRow<T>;
+    const Panel sums = simd::load_as<Panel>(log_sum), deltas = simd::load_as<Panel>(delta);
+    for (Index k = 0; k < keys * query_tile<T>; k += query_tile<T>) {
+        const Panel p = simd::exp_share(simd::load_as<Panel>(share + k) - sums);
+        simd::store(share + k, p);
+        simd::store(change + k, p * (simd::load_as<Panel>(change + k) - deltas));
+    }
 }
 
 // One block of keys meets one panel of queries.

@@ -12,6 +12,7 @@
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 #include "genmod/kernels/impl/vector_math.hpp"
+#include "genmod/kernels/impl/wide.hpp"
 
 namespace genmod::kernels::detail {
 
@@ -21,6 +22,8 @@ inline constexpr Index key_block =
 // Width of a panel of queries.
 template <class T>
 inline constexpr Index query_tile = tile_cols<T>;
+template <class T>
+using PanelRow = simd::Several<T, 2>;  // a number of each query
 
 // c [rows, columns] = a * b, continuing the sums in c when `go_on`; a(i, k) = a[i * a_row + k * a_k]. Whole vectors of
 // b and c are read and written, at most query_tile - 1 numbers beyond the last column.
@@ -114,44 +117,36 @@ void mask_future(Index first_key, Index keys, Index first_query, T* scores) {
     }
 }
 
-// The largest of `top` and the scores of one vector of queries, in four chains: one would wait for each comparison.
-template <class T>
-simd::Batch<T> largest_score(Index keys, const T* scores, const simd::Batch<T>& top) {
+// The largest of `top` and the scores of some queries, in four chains: one would wait for each comparison.
+template <class V, class T>
+V largest_score(Index keys, const T* scores, const V& top) {
     constexpr Index width = query_tile<T>, chains = 4;
-    const auto larger = [](const simd::Batch<T>& a, const simd::Batch<T>& b) { return xsimd::select(a > b, a, b); };
-    simd::Batch<T> most[chains] = {top, top, top, top};
+    V most[chains] = {top, top, top, top};
     Index r = 0;
     for (; r + chains <= keys; r += chains)
 #pragma GCC unroll 4
-        for (Index c = 0; c < chains; ++c) most[c] = larger(simd::load(scores + (r + c) * width), most[c]);
-    for (; r < keys; ++r) most[0] = larger(simd::load(scores + r * width), most[0]);
-    return larger(larger(most[1], most[0]), larger(most[3], most[2]));
+        for (Index c = 0; c < chains; ++c) most[c] = simd::larger(simd::load_as<V>(scores + (r + c) * width), most[c]);
+    for (; r < keys; ++r) most[0] = simd::larger(simd::load_as<V>(scores + r * width), most[0]);
+    return simd::larger(simd::larger(most[1], most[0]), simd::larger(most[3], most[2]));
 }
 
-// Scores [keys][query_tile] become e^(score - most), with the running maximum `most`, sum and result [dim][query_tile]
-// brought up to date.
-template <class T>
-void soften(Index keys, Index columns, Index dim, bool first, T* scores, T* most, T* sum, T* result) {
-    using Batch = simd::Batch<T>;
+// Scores [keys][query_tile] become e^(score - most), with the running maximum `most`, sum and
+// result [dim][query_tile] brought up to date, for the queries that V holds.
+template <class V, class T>
+void soften(Index keys, Index dim, bool first, T* scores, T* most, T* sum, T* result) {
     constexpr Index width = query_tile<T>;
-    for (Index j = 0; j < columns; j += simd::lanes<T>) {
-        const Batch before = simd::load(most + j);
-        const Batch top = largest_score<T>(keys, scores + j, before);
-        Batch total(T(0));
-        for (Index r = 0; r < keys; ++r) {
-            const Batch power = simd::exp_not_large<T>(simd::load(scores + r * width + j) - top);
-            simd::store(scores + r * width + j, power);
-            total = total + power;
-        }
-        simd::store(most + j, top);
-        if (first) {
-            simd::store(sum + j, total);
-            continue;
-        }
-        const Batch fade = simd::exp_not_large<T>(before - top);
-        simd::store(sum + j, simd::fma<T>(simd::load(sum + j), fade, total));
-        for (Index d = 0; d < dim; ++d) simd::store(result + d * width + j, simd::load(result + d * width + j) * fade);
+    const V before = simd::load_as<V>(most), top = largest_score<V>(keys, scores, before);
+    V total(T(0));
+    for (Index r = 0; r < keys; ++r) {
+        const V power = simd::exp_share(simd::load_as<V>(scores + r * width) - top);
+        simd::store(scores + r * width, power);
+        total = total + power;
     }
+    simd::store(most, top);
+    if (first) return simd::store(sum, total);
+    const V fade = simd::exp_share(before - top);
+    simd::store(sum, simd::fma(simd::load_as<V>(sum), fade, total));
+    for (Index d = 0; d < dim; ++d) simd::store(result + d * width, simd::load_as<V>(result + d * width) * fade);
 }
 
 }  // namespace genmod::kernels::detail

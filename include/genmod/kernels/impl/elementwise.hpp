@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <type_traits>
 
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
@@ -12,6 +13,7 @@
 #include "genmod/kernels/impl/simd.hpp"
 #include "genmod/kernels/impl/unary_functions.hpp"
 #include "genmod/kernels/impl/vector_math.hpp"
+#include "genmod/kernels/impl/wide.hpp"
 
 namespace genmod::kernels {
 
@@ -49,10 +51,27 @@ void over_numbers(const std::array<const T*, inputs>& in, T* out, Index n, const
     });
 }
 
-template <class T>
-inline void store_or_add(T* to, const simd::Batch<T>& value, Accumulate mode) {
-    simd::store(to, mode == Accumulate::add ? simd::load(to) + value : value);
+template <class T, class V>
+inline void store_or_add(T* to, const V& value, Accumulate mode) {
+    simd::store(to, mode == Accumulate::add ? simd::load_as<V>(to) + value : value);
 }
+
+// Calls body(k, type) for vectors k, k + 1, ... of `count` numbers: by fours where `several`, with the type of what is
+// to be loaded.
+template <bool several, class T, class Body>
+[[gnu::always_inline]] inline void over_vectors(Index count, const Body& body) {
+    using Four = simd::Several<T, 4>;
+    Index k = 0;
+    if constexpr (several)
+        for (; k + Four::size <= count; k += Four::size) body(k, std::type_identity<Four>{});
+    for (; k < count; k += simd::lanes<T>) body(k, std::type_identity<simd::Batch<T>>{});
+}
+
+// Whether a function takes several vectors at a time.
+template <class T, class Function>
+concept TakesSeveral = requires(Function function, simd::Several<T, 4> x) {
+    function.value(x);
+};
 
 }  // namespace detail
 
@@ -63,8 +82,9 @@ template <class T>
 void unary_here(Unary f, const T* x, T* y, Index n, T a = 0, T b = 0) {
     over_lanes<T, 1>({x}, y, n, [=](const std::array<const T*, 1>& in, T* out, Index count) {
         functions::with_function<T>(f, a, b, [=](auto function) {
-            for (Index k = 0; k < count; k += simd::lanes<T>)
-                simd::store(out + k, function.value(simd::load(in[0] + k)));
+            over_vectors<TakesSeveral<T, decltype(function)>, T>(count, [&]<class V>(Index k, std::type_identity<V>) {
+                simd::store(out + k, function.value(simd::load_as<V>(in[0] + k)));
+            });
         });
     });
 }
@@ -81,8 +101,11 @@ template <class T>
 void unary_backward(Unary f, const T* x, const T* dy, T* dx, Index n, Accumulate mode, T a, T b) {
     detail::over_numbers<T, 2>({x, dy}, dx, n, [=](const std::array<const T*, 2>& in, T* out, Index count) {
         functions::with_function<T>(f, a, b, [=](auto function) {
-            for (Index k = 0; k < count; k += simd::lanes<T>)
-                detail::store_or_add(out + k, function.derivative(simd::load(in[0] + k)) * simd::load(in[1] + k), mode);
+            using namespace detail;
+            over_vectors<TakesSeveral<T, decltype(function)>, T>(count, [&]<class V>(Index k, std::type_identity<V>) {
+                store_or_add(out + k, function.derivative(simd::load_as<V>(in[0] + k)) * simd::load_as<V>(in[1] + k),
+                             mode);
+            });
         });
     });
 }

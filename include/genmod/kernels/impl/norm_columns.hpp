@@ -5,8 +5,8 @@
 #include <type_traits>
 
 #include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/sigmoid_gated.hpp"
 #include "genmod/kernels/impl/simd.hpp"
-#include "genmod/kernels/impl/vector_math.hpp"
 #include "genmod/kernels/impl/wide.hpp"
 
 namespace genmod::kernels::detail {
@@ -60,9 +60,9 @@ void block_moments(const T* x, Index rows, Index step, Index before, T* mean, T*
         const Wide<T> above = before == 0 ? Wide<T>(T(0)) : simd::load_wide(mean + i * 16);
         const Wide<T> known = before == 0 ? Wide<T>(T(0)) : simd::load_wide(square + i * 16);
         const Wide<T> apart = here - above;
-        simd::store_wide(mean + i * 16, before == 0 ? here : simd::fma(apart, Wide<T>(weight), above));
+        simd::store(mean + i * 16, before == 0 ? here : simd::fma(apart, Wide<T>(weight), above));
         const Wide<T> between = simd::fma(apart * apart, Wide<T>(weight * static_cast<T>(before)), spread);
-        simd::store_wide(square + i * 16, known + between);
+        simd::store(square + i * 16, known + between);
     }
 }
 
@@ -118,22 +118,6 @@ inline void merge_moments(double before, double count, double mean, double squar
     all_square += square + apart * apart * (before * weight);
 }
 
-// v sigmoid(v), and its derivative.
-template <class T>
-[[gnu::always_inline]] inline simd::Wide<T> silu(const simd::Wide<T>& v) {
-    return simd::map([](const simd::Batch<T>& x) -> simd::Batch<T> { return x * simd::sigmoid<T>(x); }, v);
-}
-template <class T>
-[[gnu::always_inline]] inline simd::Wide<T> silu_slope(const simd::Wide<T>& v) {
-    return simd::map(
-        [](const simd::Batch<T>& x) -> simd::Batch<T> {
-            const simd::Batch<T> one(T(1));
-            const simd::Batch<T> sigmoid = simd::sigmoid<T>(x);
-            return simd::fma<T>(x * sigmoid, one - sigmoid, sigmoid);
-        },
-        v);
-}
-
 // The numbers of each column that a normalisation needs: v = x * factor + offset.
 template <class T>
 struct ColumnFactors {
@@ -149,7 +133,8 @@ template <class T, bool with_silu>
 [[gnu::always_inline]] inline simd::Wide<T> inner_gradient(const simd::Wide<T>& x, const simd::Wide<T>& dy,
                                                            const ColumnFactors<T>& at, Index j) {
     if constexpr (!with_silu) return dy;
-    return dy * silu_slope<T>(simd::fma(x, simd::load_wide(at.factor + j), simd::load_wide(at.offset + j)));
+    return dy * functions::Silu<T>{}.derivative(
+                    simd::fma(x, simd::load_wide(at.factor + j), simd::load_wide(at.offset + j)));
 }
 
 // Adds the sums over a block of rows of dv and dv * (x - center).
@@ -168,8 +153,8 @@ void block_products(const T* x, const T* dy, Index rows, Index step, const Colum
             products[i] = simd::fma(dv, value - simd::load_wide(at.center + k), products[i]);
         }
     for (int i = 0; i < vectors; ++i) {
-        simd::store_wide(sum + j + i * 16, simd::load_wide(sum + j + i * 16) + sums[i]);
-        simd::store_wide(product + j + i * 16, simd::load_wide(product + j + i * 16) + products[i]);
+        simd::store(sum + j + i * 16, simd::load_wide(sum + j + i * 16) + sums[i]);
+        simd::store(product + j + i * 16, simd::load_wide(product + j + i * 16) + products[i]);
     }
 }
 
@@ -190,9 +175,8 @@ void column_products(const Columns& columns, const T* x, const T* dy, Index coun
         const Wide<T> value = simd::load_some(x + rows * columns.width + j, some);
         const Wide<T> slope = simd::load_some(dy + rows * columns.width + j, some);
         const Wide<T> dv = inner_gradient<T, with_silu>(value, slope, at, j);
-        simd::store_wide(sum + j, simd::load_wide(sum + j) + dv);
-        simd::store_wide(product + j,
-                         simd::fma(dv, value - simd::load_wide(at.center + j), simd::load_wide(product + j)));
+        simd::store(sum + j, simd::load_wide(sum + j) + dv);
+        simd::store(product + j, simd::fma(dv, value - simd::load_wide(at.center + j), simd::load_wide(product + j)));
     });
 }
 
@@ -209,7 +193,7 @@ void apply_columns(const Columns& columns, const T* x, Index count, const Column
         const simd::Wide<T> v =
             simd::fma(simd::load_some(x + k, some), simd::load_wide(at.factor + j), simd::load_wide(at.offset + j));
         if constexpr (with_silu)
-            simd::store_some(y + k, some, silu<T>(v));
+            simd::store_some(y + k, some, functions::Silu<T>{}.value(v));
         else
             simd::store_some(y + k, some, v);
     });

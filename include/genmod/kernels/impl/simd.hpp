@@ -76,6 +76,33 @@ inline Batch<T> sqrt(const Batch<T>& a) {
     return xsimd::sqrt(a);
 }
 
+// The larger and the smaller number of each lane. Where b is NaN, the result is. (AVX-512's plain intrinsics make
+// g++ 12 warn, as above.)
+template <class T>
+inline Batch<T> larger(const Batch<T>& a, const Batch<T>& b) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Batch<T>) == 64) {
+        if constexpr (sizeof(T) == 4)
+            return Batch<T>(_mm512_mask_max_ps(a, __mmask16{0xffff}, a, b));
+        else
+            return Batch<T>(_mm512_mask_max_pd(a, __mmask8{0xff}, a, b));
+    }
+#endif
+    return xsimd::max(a, b);
+}
+template <class T>
+inline Batch<T> smaller(const Batch<T>& a, const Batch<T>& b) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Batch<T>) == 64) {
+        if constexpr (sizeof(T) == 4)
+            return Batch<T>(_mm512_mask_min_ps(a, __mmask16{0xffff}, a, b));
+        else
+            return Batch<T>(_mm512_mask_min_pd(a, __mmask8{0xff}, a, b));
+    }
+#endif
+    return xsimd::min(a, b);
+}
+
 template <class T>
 inline Batch<T> load(const T* from) {
     return Batch<T>::load_unaligned(from);

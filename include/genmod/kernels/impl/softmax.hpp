@@ -13,11 +13,6 @@
 
 namespace genmod::kernels::detail {
 
-template <class T>
-[[gnu::always_inline]] inline simd::Wide<T> wide_exp(const simd::Wide<T>& x) {
-    return simd::map([](const simd::Batch<T>& part) -> simd::Batch<T> { return simd::exp_not_large<T>(part); }, x);
-}
-
 // Calls body(first number) for each row, in parallel tiles of about 2^14 numbers.
 template <class Body>
 void for_rows(Index rows, Index columns, Body body) {
@@ -57,7 +52,7 @@ void softmax(Index rows, Index columns, const T* x, T* y) {
         const Wide<T> most(detail::row_maximum(x + row, columns));
         Wide<T> sum(T(0));
         simd::for_wide(columns, [&](Index k, Index some) {
-            const Wide<T> power = detail::wide_exp<T>(simd::load_some(x + row + k, some, lowest) - most);
+            const Wide<T> power = simd::exp_not_large(simd::load_some(x + row + k, some, lowest) - most);
             sum = sum + power;
             simd::store_some(y + row + k, some, power);
         });
@@ -91,7 +86,7 @@ void log_softmax(Index rows, Index columns, const T* x, T* y) {
         const Wide<T> most(detail::row_maximum(x + row, columns));
         Wide<T> sum(T(0));
         simd::for_wide(columns, [&](Index k, Index some) {
-            sum = sum + detail::wide_exp<T>(simd::load_some(x + row + k, some, lowest) - most);
+            sum = sum + simd::exp_not_large(simd::load_some(x + row + k, some, lowest) - most);
         });
         const Wide<T> total = simd::map([](const simd::Batch<T>& part) -> simd::Batch<T> { return simd::log<T>(part); },
                                         Wide<T>(simd::sum(sum)));
@@ -109,7 +104,7 @@ void log_softmax_backward(Index rows, Index columns, const T* y, const T* dy, T*
         simd::for_wide(columns, [&](Index k, Index some) { sums = sums + simd::load_some(dy + row + k, some); });
         const Wide<T> fall(-simd::sum(sums));
         detail::put_row(dx + row, columns, mode, [&](Index k, Index some) {
-            return simd::fma(detail::wide_exp<T>(simd::load_some(y + row + k, some)), fall,
+            return simd::fma(simd::exp_not_large(simd::load_some(y + row + k, some)), fall,
                              simd::load_some(dy + row + k, some));
         });
     });

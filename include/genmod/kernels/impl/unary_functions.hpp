@@ -3,18 +3,11 @@
 
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/elementwise.hpp"
+#include "genmod/kernels/impl/sigmoid_gated.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 #include "genmod/kernels/impl/vector_math.hpp"
 
 namespace genmod::kernels::functions {
-
-template <class T>
-using Batch = simd::Batch<T>;
-
-template <class T>
-inline Batch<T> constant(double value) {
-    return Batch<T>(static_cast<T>(value));
-}
 
 // a for x > 0, b elsewhere.
 template <class T>
@@ -35,43 +28,6 @@ struct Relu {
     auto value(const Batch<T>& x) const { return xsimd::select(x <= constant<T>(0), constant<T>(0), x); }
     auto derivative(const Batch<T>& x) const { return positive(x, constant<T>(1), constant<T>(0)); }
     auto second(const Batch<T>&) const { return constant<T>(0); }
-};
-
-// x s with s = sigmoid(g(x)): f' = s + x s (1 - s) g', f'' = s (1 - s) (2 g' + x (g'^2 (1 - 2 s) + g'')).
-template <class T, class Gate>
-struct SigmoidGated {
-    [[gnu::always_inline]] auto value(const Batch<T>& x) const { return x * simd::sigmoid(Gate::value(x)); }
-    auto derivative(const Batch<T>& x) const {
-        const Batch<T> s = simd::sigmoid(Gate::value(x));
-        return simd::fma(x * Gate::derivative(x), s * (constant<T>(1) - s), s);
-    }
-    auto second(const Batch<T>& x) const {
-        const Batch<T> s = simd::sigmoid(Gate::value(x)), slope = Gate::derivative(x);
-        const Batch<T> bend = simd::fma(slope * slope, constant<T>(1) - (s + s), Gate::second(x));
-        return s * (constant<T>(1) - s) * simd::fma(x, bend, slope + slope);
-    }
-};
-
-template <class T>
-struct SiluGate {
-    static auto value(const Batch<T>& x) { return x; }
-    static auto derivative(const Batch<T>&) { return constant<T>(1); }
-    static auto second(const Batch<T>&) { return constant<T>(0); }
-};
-
-template <class T>
-struct QuickGeluGate {
-    static auto value(const Batch<T>& x) { return constant<T>(1.702) * x; }
-    static auto derivative(const Batch<T>&) { return constant<T>(1.702); }
-    static auto second(const Batch<T>&) { return constant<T>(0); }
-};
-
-template <class T>
-struct GeluTanhGate {  // k (x + 0.044715 x^3), k = 2 sqrt(2 / pi)
-    static constexpr double k = 1.5957691216057308, cubic = k * 0.044715;
-    static auto value(const Batch<T>& x) { return x * simd::fma(x * x, constant<T>(cubic), constant<T>(k)); }
-    static auto derivative(const Batch<T>& x) { return simd::fma(x * x, constant<T>(3 * cubic), constant<T>(k)); }
-    static auto second(const Batch<T>& x) { return constant<T>(6 * cubic) * x; }
 };
 
 template <class T>
@@ -221,7 +177,7 @@ void with_function(Unary f, T a, T b, Body&& body) {
     switch (f) {
         case Unary::relu: return body(Relu<T>{});
         case Unary::leaky_relu: return body(LeakyRelu<T>{Batch<T>(a)});
-        case Unary::silu: return body(SigmoidGated<T, SiluGate<T>>{});
+        case Unary::silu: return body(Silu<T>{});
         case Unary::gelu: return body(Gelu<T>{});
         case Unary::gelu_tanh: return body(SigmoidGated<T, GeluTanhGate<T>>{});
         case Unary::quick_gelu: return body(SigmoidGated<T, QuickGeluGate<T>>{});

@@ -15,6 +15,7 @@ struct Constants<float> {
     static constexpr float round = 0x1.8p23f;  // x + round - round: to nearest even
     static constexpr float exponent_bias = 127;
     static constexpr float exp_low = -104, exp_high = 89, expm1_low = -18;      // beyond: 0, infinity, -1
+    static constexpr float exp_least = -88;                                     // beyond: less than the normal numbers
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;  // high part: 10 bits
     static constexpr std::uint32_t sqrt_half = 0x3f3504f3u, one = 0x3f800000u, exponent_grid = 0x4b000000u;
     static constexpr float exponent_shift = 0x1p23f + 127, subnormal_scale = 0x1p24f, subnormal_exponent = -24;
@@ -23,6 +24,8 @@ struct Constants<float> {
     // pi/2 in four parts: 11, 11, 11 and 24 bits.
     static constexpr float half_pi[4] = {0x1.92p+0f, 0x1.fb4p-12f, 0x1.444p-24f, 0x1.68c234p-39f};
     static constexpr float exp[] = {0.5f, 0.166666657f, 0.0416663587f, 0.00833339058f, 0.00139407208f, 0.000198455833f};
+    static constexpr float exp2[] = {0.693147182f,   0.240226477f,   0.0555035993f,
+                                     0.00961850584f, 0.00133908063f, 0.000153264715f};
     static constexpr float log[] = {0.666666627f, 0.400003374f, 0.285372406f, 0.235835582f};
     static constexpr float sin[] = {-0.166666552f, 0.00833217334f, -0.000195166547f};
     static constexpr float cos[] = {0.0416666456f, -0.00138873619f, 2.44377825e-05f};
@@ -37,7 +40,7 @@ struct Constants<double> {
     static constexpr int mantissa_bits = 52;
     static constexpr double round = 0x1.8p52;
     static constexpr double exponent_bias = 1023;
-    static constexpr double exp_low = -746, exp_high = 710, expm1_low = -38;
+    static constexpr double exp_low = -746, exp_high = 710, expm1_low = -38, exp_least = -709;
     static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
     static constexpr std::uint64_t sqrt_half = 0x3fe6a09e667f3bcdu, one = 0x3ff0000000000000u,
                                    exponent_grid = 0x4330000000000000u;
@@ -57,6 +60,10 @@ struct Constants<double> {
                                      2.7557402960896976e-07,
                                      2.5109081424871223e-08,
                                      2.0875322781728217e-09};
+    static constexpr double exp2[] = {0.69314718055994573,    0.24022650695910097,    0.055504108664790393,
+                                      0.0096181291076070027,  0.0013333558153439966,  0.00015403530441572129,
+                                      1.5252727385193868e-05, 1.3215442675329823e-06, 1.0180647659234139e-07,
+                                      7.0725704128144234e-09, 4.0780719295883369e-10};
     static constexpr double log[] = {0.6666666666666735, 0.3999999999941147, 0.2857142874318623, 0.22222198483158317,
                                      0.1818356939920999, 0.1531391119639188, 0.14797435259905645};
     static constexpr double sin[] = {-0.16666666666666632,  0.008333333333322325,    -0.00019841269829731352,

@@ -1,4 +1,6 @@
-// Sixteen virtual lanes, whatever the vector width: what sums along them, and in which order, is the same everywhere.
+// Several batches that go through the same arithmetic side by side: a chain of operations on one alone would wait for
+// each of its results. Sixteen virtual lanes among them, whatever the vector width: what sums along those, and in which
+// order, is the same everywhere.
 #pragma once
 
 #include <algorithm>
@@ -8,80 +10,103 @@
 
 namespace genmod::simd {
 
-// 16 numbers in as many batches as it takes.
-template <class T>
-struct Wide {
-    static constexpr Index size = 16;
-    static constexpr int parts = static_cast<int>(size / lanes<T>);
-    static_assert(size % lanes<T> == 0);
-    Batch<T> part[parts];
+template <class T, int count>
+struct Several {
+    using value_type = T;
+    static constexpr int parts = count;
+    static constexpr Index size = count * lanes<T>;
+    Batch<T> part[count];
 
-    Wide() = default;
-    explicit Wide(T value) {
+    Several() = default;
+    explicit Several(T value) {
         for (Batch<T>& p : part) p = Batch<T>(value);
     }
 };
 
+// 16 numbers in as many batches as it takes.
+template <class T>
+using Wide = Several<T, static_cast<int>(16 / lanes<T>)>;
+
 // function(batch, ...) on each part.
-template <class T, class Function, class... Others>
-[[gnu::always_inline]] inline Wide<T> map(Function function, const Wide<T>& a, const Others&... others) {
-    Wide<T> result;
+template <class T, int count, class Function, class... Others>
+[[gnu::always_inline]] inline Several<T, count> map(Function function, const Several<T, count>& a,
+                                                    const Others&... others) {
+    Several<T, count> result;
 #pragma GCC unroll 8
-    for (int i = 0; i < Wide<T>::parts; ++i) result.part[i] = function(a.part[i], others.part[i]...);
+    for (int i = 0; i < count; ++i) result.part[i] = function(a.part[i], others.part[i]...);
     return result;
 }
 
-template <class T>
-[[gnu::always_inline]] inline Wide<T> operator+(const Wide<T>& a, const Wide<T>& b) {
+template <class T, int count>
+[[gnu::always_inline]] inline Several<T, count> operator+(const Several<T, count>& a, const Several<T, count>& b) {
     return map([](const Batch<T>& x, const Batch<T>& y) -> Batch<T> { return x + y; }, a, b);
 }
-template <class T>
-[[gnu::always_inline]] inline Wide<T> operator-(const Wide<T>& a, const Wide<T>& b) {
+template <class T, int count>
+[[gnu::always_inline]] inline Several<T, count> operator-(const Several<T, count>& a, const Several<T, count>& b) {
     return map([](const Batch<T>& x, const Batch<T>& y) -> Batch<T> { return x - y; }, a, b);
 }
-template <class T>
-[[gnu::always_inline]] inline Wide<T> operator*(const Wide<T>& a, const Wide<T>& b) {
+template <class T, int count>
+[[gnu::always_inline]] inline Several<T, count> operator-(const Several<T, count>& a) {
+    return map([](const Batch<T>& x) -> Batch<T> { return -x; }, a);
+}
+template <class T, int count>
+[[gnu::always_inline]] inline Several<T, count> operator*(const Several<T, count>& a, const Several<T, count>& b) {
     return map([](const Batch<T>& x, const Batch<T>& y) -> Batch<T> { return x * y; }, a, b);
 }
-template <class T>
-[[gnu::always_inline]] inline Wide<T> operator/(const Wide<T>& a, const Wide<T>& b) {
+template <class T, int count>
+[[gnu::always_inline]] inline Several<T, count> divide(const Several<T, count>& a, const Several<T, count>& b) {
     return map([](const Batch<T>& x, const Batch<T>& y) -> Batch<T> { return divide<T>(x, y); }, a, b);
 }
-template <class T>
-[[gnu::always_inline]] inline Wide<T> fma(const Wide<T>& a, const Wide<T>& b, const Wide<T>& c) {
-    return map([](const Batch<T>& x, const Batch<T>& y, const Batch<T>& z) { return simd::fma<T>(x, y, z); }, a, b, c);
+template <class T, int count>
+[[gnu::always_inline]] inline Several<T, count> fma(const Several<T, count>& a, const Several<T, count>& b,
+                                                    const Several<T, count>& c) {
+    return map([](const Batch<T>& x, const Batch<T>& y, const Batch<T>& z) { return fma<T>(x, y, z); }, a, b, c);
 }
-// The larger one of each lane; a NaN in b stays.
-template <class T>
-[[gnu::always_inline]] inline Wide<T> larger(const Wide<T>& a, const Wide<T>& b) {
-    return map([](const Batch<T>& x, const Batch<T>& y) -> Batch<T> { return xsimd::select(x > y, x, y); }, a, b);
+template <class T, int count>
+[[gnu::always_inline]] inline Several<T, count> larger(const Several<T, count>& a, const Several<T, count>& b) {
+    return map([](const Batch<T>& x, const Batch<T>& y) { return larger<T>(x, y); }, a, b);
+}
+template <class T, int count>
+[[gnu::always_inline]] inline Several<T, count> smaller(const Several<T, count>& a, const Several<T, count>& b) {
+    return map([](const Batch<T>& x, const Batch<T>& y) { return smaller<T>(x, y); }, a, b);
+}
+
+// V is a batch, or several.
+template <class V>
+[[gnu::always_inline]] inline V load_as(const typename V::value_type* from) {
+    using T = typename V::value_type;
+    if constexpr (requires(V v) { v.part; }) {
+        V result;
+#pragma GCC unroll 8
+        for (int i = 0; i < V::parts; ++i) result.part[i] = load(from + i * lanes<T>);
+        return result;
+    } else {
+        return load(from);
+    }
+}
+template <class T, int count>
+[[gnu::always_inline]] inline void store(T* to, const Several<T, count>& value) {
+#pragma GCC unroll 8
+    for (int i = 0; i < count; ++i) store(to + i * lanes<T>, value.part[i]);
 }
 
 template <class T>
 [[gnu::always_inline]] inline Wide<T> load_wide(const T* from) {
-    Wide<T> result;
-#pragma GCC unroll 8
-    for (int i = 0; i < Wide<T>::parts; ++i) result.part[i] = load(from + i * lanes<T>);
-    return result;
-}
-template <class T>
-[[gnu::always_inline]] inline void store_wide(T* to, const Wide<T>& value) {
-#pragma GCC unroll 8
-    for (int i = 0; i < Wide<T>::parts; ++i) store(to + i * lanes<T>, value.part[i]);
+    return load_as<Wide<T>>(from);
 }
 
 // The first `count` (1..16) numbers only; the other lanes hold `rest`.
 template <class T>
-inline Wide<T> load_wide_part(const T* from, Index count, T rest) {
+inline Wide<T> load_part(const T* from, Index count, T rest) {
     T lane[Wide<T>::size];
     std::fill(lane, lane + Wide<T>::size, rest);
     std::copy(from, from + count, lane);
     return load_wide(lane);
 }
 template <class T>
-inline void store_wide_part(T* to, Index count, const Wide<T>& value) {
+inline void store_part(T* to, Index count, const Wide<T>& value) {
     T lane[Wide<T>::size];
-    store_wide(lane, value);
+    store(lane, value);
     std::copy(lane, lane + count, to);
 }
 
@@ -89,7 +114,7 @@ inline void store_wide_part(T* to, Index count, const Wide<T>& value) {
 template <class T>
 inline T sum(const Wide<T>& value) {
     T lane[Wide<T>::size];
-    store_wide(lane, value);
+    store(lane, value);
     for (Index width = Wide<T>::size / 2; width > 0; width /= 2)
         for (Index i = 0; i < width; ++i) lane[i] += lane[i + width];
     return lane[0];
@@ -98,7 +123,7 @@ inline T sum(const Wide<T>& value) {
 template <class T>
 inline T largest(const Wide<T>& value) {
     T lane[Wide<T>::size];
-    store_wide(lane, value);
+    store(lane, value);
     for (Index width = Wide<T>::size / 2; width > 0; width /= 2)
         for (Index i = 0; i < width; ++i) lane[i] = lane[i] > lane[i + width] ? lane[i] : lane[i + width];
     return lane[0];
@@ -114,14 +139,14 @@ template <class Body>
 }
 template <class T>
 [[gnu::always_inline]] inline Wide<T> load_some(const T* from, Index count, T rest = T(0)) {
-    return count == Wide<T>::size ? load_wide(from) : load_wide_part(from, count, rest);
+    return count == Wide<T>::size ? load_wide(from) : load_part(from, count, rest);
 }
 template <class T>
 [[gnu::always_inline]] inline void store_some(T* to, Index count, const Wide<T>& value) {
     if (count == Wide<T>::size)
-        store_wide(to, value);
+        store(to, value);
     else
-        store_wide_part(to, count, value);
+        store_part(to, count, value);
 }
 
 }  // namespace genmod::simd
