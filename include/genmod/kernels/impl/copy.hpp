@@ -82,6 +82,12 @@ void copy_rows(Index rows, Index width, const T* from, Index from_step, T* to, I
     parallel_for(groups * pieces, [=](Index tile) {
         const Index first = tile / pieces * rows_each, last = std::min(rows, first + rows_each);
         const Index col = tile % pieces * detail::copy_grain, count = std::min(width - col, detail::copy_grain);
+        if (width < 8) {  // by columns, whose loops are longer
+            for (Index k = 0; k < width; ++k)
+                detail::copy_row(last - first, from + first * from_step + k, from_step, to + first * to_step + k,
+                                 to_step, mode);
+            return;
+        }
         for (Index row = first; row < last; ++row)
             detail::copy_row(count, from + row * from_step + col, Index{1}, to + row * to_step + col, Index{1}, mode);
     });

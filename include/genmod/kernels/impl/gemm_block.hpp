@@ -35,6 +35,15 @@ struct OutputRows {
         if (height == 1 && width == 1) return row * sample_step;
         return row / (height * width) * sample_step + row / width % height * y_step + row % width * x_step;
     }
+    // The same for `count` rows from `first` on.
+    void offsets(Index first, Index count, Index* to) const {
+        Index x = first % width, at = offset(first);
+        for (Index k = 0; k < count; ++k) {
+            to[k] = at;
+            x = x + 1 == width ? 0 : x + 1;
+            at = x == 0 ? offset(first + k + 1) : at + x_step;
+        }
+    }
     bool even(Index step) const { return height == 1 && width == 1 && sample_step == step; }
 };
 
@@ -209,10 +218,8 @@ void multiply_block(const Product<T>& product, const BlockRange& range, const Pa
     if (panels.half != nullptr) flush.emplace();
 
     Index row_offset[most_rows], sum_offset[most_rows];
-    for (Index i = 0; i < range.rows; ++i) {
-        row_offset[i] = product.rows.offset(range.m + i);
-        sum_offset[i] = separate ? i * range.cols : row_offset[i];
-    }
+    product.rows.offsets(range.m, range.rows, row_offset);
+    for (Index i = 0; i < range.rows; ++i) sum_offset[i] = separate ? i * range.cols : row_offset[i];
     Index done = 0;
     do {
         const Index k = range.k + done, depth = std::min(k_block, range.depth - done);

@@ -20,8 +20,10 @@ inline constexpr Index narrow_work = 1 << 15;  // numbers of a that are worth an
 template <class T>
 void finish_narrow(const Product<T>& product, const T* sums, Index first, Index cols) {
     const Epilogue<T>& finish = product.epilogue;
+    Index rows[tile_cols<T>];
+    product.rows.offsets(first, cols, rows);
     for (Index i = 0; i < cols; ++i) {
-        const Index row = product.rows.offset(first + i);
+        const Index row = rows[i];
         for (Index j = 0; j < product.n; ++j) finish_number(finish, sums[j * tile_cols<T> + i], j, row + j, product.c);
         if (finish.activation) unary_here(*finish.activation, product.c + row, product.c + row, product.n);
     }
