@@ -10,6 +10,8 @@
 #include "genmod/kernels/attention.hpp"
 #include "genmod/kernels/impl/attention_backward.hpp"
 #include "genmod/kernels/impl/attention_tile.hpp"
+#include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/vector_math.hpp"
 
 namespace genmod::kernels::detail {
 

@@ -11,7 +11,7 @@
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"
-#include "genmod/kernels/impl/vector_math.hpp"
+#include "genmod/kernels/impl/vector_exp.hpp"
 #include "genmod/kernels/impl/wide.hpp"
 
 namespace genmod::kernels::detail {

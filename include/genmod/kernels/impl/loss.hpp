@@ -12,6 +12,7 @@
 #include "genmod/kernels/impl/simd.hpp"
 #include "genmod/kernels/impl/sum_terms.hpp"
 #include "genmod/kernels/impl/unary_functions.hpp"
+#include "genmod/kernels/impl/vector_exp.hpp"
 #include "genmod/kernels/impl/vector_math.hpp"
 #include "genmod/kernels/loss.hpp"
 

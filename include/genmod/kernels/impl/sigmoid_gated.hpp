@@ -2,7 +2,7 @@
 #pragma once
 
 #include "genmod/kernels/impl/simd.hpp"
-#include "genmod/kernels/impl/vector_math.hpp"
+#include "genmod/kernels/impl/vector_exp.hpp"
 
 namespace genmod::kernels::functions {
 

@@ -7,6 +7,7 @@
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/vector_exp.hpp"
 #include "genmod/kernels/impl/vector_math.hpp"
 #include "genmod/kernels/impl/wide.hpp"
 #include "genmod/kernels/softmax.hpp"

@@ -5,6 +5,7 @@
 #include "genmod/kernels/elementwise.hpp"
 #include "genmod/kernels/impl/sigmoid_gated.hpp"
 #include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/vector_exp.hpp"
 #include "genmod/kernels/impl/vector_math.hpp"
 
 namespace genmod::kernels::functions {
