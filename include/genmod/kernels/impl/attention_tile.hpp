@@ -34,15 +34,16 @@ void multiply_small(const T* a, Index a_row, Index a_k, Index rows, const T* b, 
     for (Index i = 0; i < tile_rows<T>; ++i) offset[i] = i * c_step;
     for (Index j = 0; j < columns; j += tile_cols<T>)
         for (Index i = 0; i < rows;) {
-            const Index height = tile_height<T>(rows - i);
+            const Index height = tile_height<T>(rows - i), tiles = (rows - i) / height;
             T* out = c + i * c_step + j;
             const TileSource<T> from{a + i * a_row, a_row, a_k, b + j, b_step, depth};
             const TileTarget<T> to{out, go_on ? out : nullptr, offset, offset, nullptr};
+            const TileRun run{.tiles = tiles, .a = height * a_row, .c = height * c_step};
             if (columns - j <= simd::lanes<T>)
-                multiply_rows<T, 1>(height, from, to);
+                multiply_rows<T, 1>(height, from, to, run);
             else
-                multiply_rows<T, 2>(height, from, to);
-            i += height;
+                multiply_rows<T, 2>(height, from, to, run);
+            i += tiles * height;
         }
 }
 
