@@ -117,7 +117,7 @@ template <class V>
     return e.power * e.factor() * V(1 / C::subnormal_scale);
 }
 
-// e^x for x <= 64 (or NaN) with a relative error below 1e-7 + 2e-8 |x| (double: 2e-16 + 5e-17 |x|), in two thirds of
+// e^x for x <= 64 (or NaN) with a relative error below 1e-7 + 1.5e-8 |x| (double: 2e-16 + 2e-17 |x|), in two thirds of
 // the time of exp_not_large(); subnormal results may be 0.
 template <class V>
 [[gnu::always_inline]] inline V exp_share(const V& x) {
