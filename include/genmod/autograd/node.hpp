@@ -70,7 +70,7 @@ private:
 template <class T>
 class Node {
 public:
-    Node(Shape value_shape, std::vector<std::shared_ptr<Node>> from)
+    Node(const Shape& value_shape, std::vector<std::shared_ptr<Node>> from)
         : shape(value_shape), inputs(std::move(from)), order(next_order()) {}
 
     // Releases the chain of inputs without recursion, so that a long one does not overflow the stack.
@@ -108,7 +108,7 @@ private:
 template <class T, class Backward>
 class FunctionNode final : public Node<T> {
 public:
-    FunctionNode(Shape value_shape, std::vector<std::shared_ptr<Node<T>>> from, Backward backward)
+    FunctionNode(const Shape& value_shape, std::vector<std::shared_ptr<Node<T>>> from, Backward backward)
         : Node<T>(value_shape, std::move(from)), backward_(std::move(backward)) {}
 
     void backward(const Tensor<T>& dy, Sinks<T>& sinks) override { backward_(dy, sinks); }

@@ -72,9 +72,10 @@ Sampler as_in(const Conventions& conventions, Sampler sampler) {
 }
 
 // The options of sigma levels with the program's interpolation.
-inline SigmaLevelOptions as_in(const Conventions& conventions, SigmaLevelOptions options) {
-    options.log_linear = conventions.log_linear_sigmas;
-    return options;
+inline SigmaLevelOptions as_in(const Conventions& conventions, const SigmaLevelOptions& options) {
+    SigmaLevelOptions own = options;
+    own.log_linear = conventions.log_linear_sigmas;
+    return own;
 }
 
 // The program's noise for a batch; `more` are the generator's other arguments (TorchRules, CudaCard). Within a

@@ -105,7 +105,7 @@ struct Spline : nn::Module {
     SplineOptions options;
 
     // Throws Error when the options are out of range.
-    explicit Spline(SplineOptions o = {}) : options(o) {
+    explicit Spline(const SplineOptions& o = {}) : options(o) {
         const auto bins = static_cast<double>(o.bins);
         check(o.bins >= 2 && o.bound > 0 && o.min_width > 0 && o.min_width * bins < 1 && o.min_height > 0 &&
                   o.min_height * bins < 1 && o.min_derivative > 0 && o.min_derivative < 1,

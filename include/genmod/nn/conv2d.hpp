@@ -25,7 +25,7 @@ struct Conv2d : Module {
     Var<T> bias;    // [out], or empty
     ops::Conv2dOptions options;
 
-    Conv2d(Index in, Index out, Rng& rng, Conv2dOptions o = {})
+    Conv2d(Index in, Index out, Rng& rng, const Conv2dOptions& o = {})
         : weight(fan_in_parameter<T>({out, o.kernel, o.kernel, in}, in * o.kernel * o.kernel, rng)),
           options{.stride = o.stride, .padding = o.padding, .end_padding = o.end_padding} {
         if (o.bias) bias = fan_in_parameter<T>({out}, in * o.kernel * o.kernel, rng);
@@ -58,7 +58,7 @@ struct ConvTranspose2d : Module {
     Var<T> bias;    // [out], or empty
     ops::ConvTranspose2dOptions options;
 
-    ConvTranspose2d(Index in, Index out, Rng& rng, ConvTranspose2dOptions o = {})
+    ConvTranspose2d(Index in, Index out, Rng& rng, const ConvTranspose2dOptions& o = {})
         : weight(fan_in_parameter<T>({in, o.kernel, o.kernel, out}, out * o.kernel * o.kernel, rng)),
           options{.stride = o.stride, .padding = o.padding, .output_padding = o.output_padding} {
         if (o.bias) bias = fan_in_parameter<T>({out}, out * o.kernel * o.kernel, rng);

@@ -43,7 +43,7 @@ public:
     // Takes the trained leaves of a model, whose numbers it will change. Throws Error when the options are out of
     // range.
     template <class Model>
-    explicit Adam(const Model& model, AdamOptions o = {}) : options(o) {
+    explicit Adam(const Model& model, const AdamOptions& o = {}) : options(o) {
         check(o.lr >= 0 && o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1 && o.eps >= 0 &&
                   o.weight_decay >= 0,
               "Adam: lr, eps and weight_decay are at least 0, the betas in [0, 1)");

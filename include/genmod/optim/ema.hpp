@@ -37,7 +37,7 @@ public:
     EmaOptions options;
 
     // Throws Error unless the decays are in [0, 1].
-    explicit Ema(const Model& model, EmaOptions o = {})
+    explicit Ema(const Model& model, const EmaOptions& o = {})
         : options(o), model_(nn::clone(model)), updates_(Tensor<Index>::zeros({1})) {
         check(o.decay >= 0 && o.decay <= 1 && o.min_decay >= 0 && o.min_decay <= 1 && o.inv_gamma > 0,
               "Ema: the decays are in [0, 1] and inv_gamma is positive");

@@ -28,7 +28,7 @@ public:
     // Takes the trained leaves of a model, whose numbers it will change. Throws Error when the options are out of
     // range.
     template <class Model>
-    explicit Sgd(const Model& model, SgdOptions o = {}) : options(o) {
+    explicit Sgd(const Model& model, const SgdOptions& o = {}) : options(o) {
         check(o.lr >= 0 && o.momentum >= 0 && o.weight_decay >= 0 && (!o.nesterov || o.momentum > 0),
               "Sgd: lr, momentum and weight_decay are at least 0, and nesterov needs momentum");
         nn::for_each_leaf(model, [&](const std::string& key, const auto& leaf, nn::Layout layout) {
