@@ -28,6 +28,7 @@ FAMILIES = {
     "linear": (r"\d+x\d+x\d+", [*PRODUCTS, "PyTorch compile"]),
     "packed": (r"\d+x\d+x\d+", ["oneDNN float", "PyTorch compile"]),
     "bf16_packed": (r"\d+x\d+x\d+", ["oneDNN bf16", "PyTorch bf16", "PyTorch compile+bf16"]),
+    "bf16_pairs": (r"\d+x\d+x\d+", []),
     "conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", *PICTURES]),
     "convinput": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),
     "convweight": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),

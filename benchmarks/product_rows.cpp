@@ -23,8 +23,7 @@ Work prepare(const std::string& sizes, bool b_transposed) {
 }
 
 // With weights [n, k] that were packed beforehand.
-template <Precision precision>
-Work prepare_packed(const std::string& sizes) {
+Work prepare_packed(const std::string& sizes, Precision precision) {
     const Product s(sizes);
     const Tensor<float> weight = random({s.n, s.k}, 2);
     const auto run = [=, a = random({s.m, s.k}, 1), packed = kernels::pack_weights(weight.data(), s.n, s.k, precision),
@@ -33,6 +32,10 @@ Work prepare_packed(const std::string& sizes) {
     };
     return {.run = run, .gflop = s.gflop()};
 }
+
+Work prepare_full(const std::string& sizes) { return prepare_packed(sizes, Precision::full); }
+Work prepare_bf16(const std::string& sizes) { return prepare_packed(sizes, kernels::fastest_bf16()); }
+Work prepare_pairs(const std::string& sizes) { return prepare_packed(sizes, Precision::bf16); }
 
 Work prepare_product(const std::string& sizes) { return prepare(sizes, false); }
 Work prepare_linear(const std::string& sizes) { return prepare(sizes, true); }
@@ -52,8 +55,9 @@ std::vector<Family> product_families() {
              {"4096x320x2880", "1024x640x5760", "256x1280x11520", "4096x320x320", "64x1280x1280", "256x128x1152",
               "1x1280x1280", "2x1280x1280", "8x1280x1280", "64x256x128", "512x128x2", "512x4x128"},
              prepare_linear},
-            {"packed", packed_sizes, prepare_packed<Precision::full>},
-            {"bf16_packed", packed_sizes, prepare_packed<Precision::bf16>}};
+            {"packed", packed_sizes, prepare_full},
+            {"bf16_packed", packed_sizes, prepare_bf16},
+            {"bf16_pairs", packed_sizes, prepare_pairs}};
 }
 
 }  // namespace benchmarks

@@ -55,22 +55,39 @@ float bf16_sum(const float* a, const float* b, Index k, float sum = 0) {
     return sum;
 }
 
+// One sum as AMX's tiles make it: 32 numbers at a time.
+float tiles_sum(const float* a, const float* b, Index k) {
+    float sum = 0;
+    for (Index first = 0; first < k; first += 32) {
+        float part[2] = {0, 0};
+        for (Index i = first; i < first + 32; ++i) {
+            const float x = i < k ? rounded(a[i]) : 0, y = i < k ? rounded(b[i]) : 0;
+            part[i % 2] = flushed(std::fmaf(x, y, part[i % 2]));
+        }
+        sum = flushed(sum + flushed(part[0] + part[1]));
+    }
+    return sum;
+}
+
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-std::vector<float> naive_bf16(const std::vector<float>& a, const std::vector<float>& weight, Index m, Index n,
-                              Index k) {
+std::vector<float> naive_bf16(const std::vector<float>& a, const std::vector<float>& weight, Index m, Index n, Index k,
+                              Precision precision = Precision::bf16) {
     std::vector<float> c(static_cast<std::size_t>(m * n));
     for (Index i = 0; i < m; ++i)
-        for (Index j = 0; j < n; ++j)
-            c[static_cast<std::size_t>(i * n + j)] = bf16_sum(a.data() + i * k, weight.data() + j * k, k);
+        for (Index j = 0; j < n; ++j) {
+            const float *const row = a.data() + i * k, *const column = weight.data() + j * k;
+            c[static_cast<std::size_t>(i * n + j)] =
+                precision == Precision::bf16 ? bf16_sum(row, column, k) : tiles_sum(row, column, k);
+        }
     return c;
 }
 
-// The product by one block with the given kind of tile, which need not be the build's own.
-template <bool dot_pairs>
-std::vector<float> by_block(const std::vector<float>& a, const PackedWeights<float>& weight, Index m) {
+// The product by one block: f(product, range).
+template <class F>
+std::vector<float> by_block(const std::vector<float>& a, const PackedWeights<float>& weight, Index m, F f) {
     std::vector<float> c(static_cast<std::size_t>(m * weight.n), 7);
     kernels::detail::Product<float> product;
     product.a = kernels::detail::strided(a.data(), weight.k, Index{1}, weight.k);
@@ -79,10 +96,16 @@ std::vector<float> by_block(const std::vector<float>& a, const PackedWeights<flo
     product.k = weight.k;
     product.c = c.data();
     product.rows = kernels::detail::even_rows(weight.n);
-    kernels::detail::multiply_block<float, dot_pairs>(
-        product, {.m = 0, .rows = m, .n = 0, .cols = weight.n, .k = 0, .depth = weight.k},
-        {nullptr, weight.half.get()});
+    f(product, kernels::detail::BlockRange{.rows = m, .cols = weight.n, .depth = weight.k});
     return c;
+}
+
+// By the given kind of register tile, which need not be the build's own.
+template <bool dot_pairs>
+std::vector<float> by_pairs(const std::vector<float>& a, const PackedWeights<float>& weight, Index m) {
+    return by_block(a, weight, m, [&](const auto& product, const auto& range) {
+        kernels::detail::multiply_block_panels<float, dot_pairs>(product, range, {.half = weight.half.get()});
+    });
 }
 
 }  // namespace
@@ -147,11 +170,99 @@ TEST_CASE("a product in bf16 has the bits of the definition by either tile, deno
         const auto packed = kernels::pack_weights(weight.data(), n, k, Precision::bf16);
         const std::vector<float> expected = naive_bf16(a, weight, m, n, k);
         INFO("m " << m << ", n " << n << ", k " << k << ", wild " << wild);
-        REQUIRE(same_bits(by_block<false>(a, packed, m), expected));
-        REQUIRE(same_bits(by_block<true>(a, packed, m), expected));
+        REQUIRE(same_bits(by_pairs<false>(a, packed, m), expected));
+        REQUIRE(same_bits(by_pairs<true>(a, packed, m), expected));
         std::vector<float> found(expected.size());
         kernels::gemm_packed(kernels::row_major(a.data(), m, k), packed, found.data(), n);
         REQUIRE(same_bits(found, expected));
+    }
+}
+
+TEST_CASE("a product in AMX's order has the bits of the definition, by tiles and by vectors") {
+    if (!kernels::amx::available()) WARN("there is no AMX here, or not in this build: vectors stand for it");
+    Random random(9);
+    for (int round = 0; round < 200; ++round) {
+        const Index m = pick(random, {1, 2, 15, 16, 17, 31, 33, 60}), n = pick(random, {1, 7, 8, 16, 17, 33, 70});
+        const Index k = pick(random, {1, 2, 31, 32, 33, 64, 95, 512, 513, 1100});
+        const bool wild = round % 2 == 1;
+        const auto a = wild ? wild_numbers(random, m * k) : numbers<float>(random, m * k);
+        const auto weight = wild ? wild_numbers(random, n * k) : numbers<float>(random, n * k);
+        const auto packed = kernels::pack_weights(weight.data(), n, k, Precision::bf16_tiles);
+        const std::vector<float> expected = naive_bf16(a, weight, m, n, k, Precision::bf16_tiles);
+        const auto by = [&](bool hardware) {
+            return by_block(a, packed, m, [&](const auto& product, const auto& range) {
+                kernels::detail::multiply_block_tiles(product, range, packed.half.get(), hardware);
+            });
+        };
+        INFO("m " << m << ", n " << n << ", k " << k << ", wild " << wild);
+        REQUIRE(same_bits(by(false), expected));
+        REQUIRE(same_bits(by(kernels::amx::available()), expected));
+        std::vector<float> found(expected.size());
+        kernels::gemm_packed(kernels::row_major(a.data(), m, k), packed, found.data(), n);
+        REQUIRE(same_bits(found, expected));
+        std::vector<float> turned(a.size());  // rows of a that are columns in memory
+        for (Index i = 0; i < m; ++i)
+            for (Index j = 0; j < k; ++j)
+                turned[static_cast<std::size_t>(j * m + i)] = a[static_cast<std::size_t>(i * k + j)];
+        kernels::gemm_packed(kernels::transposed(kernels::row_major(turned.data(), k, m)), packed, found.data(), n);
+        REQUIRE(same_bits(found, expected));
+    }
+}
+
+TEST_CASE("a product in AMX's order ends in the epilogue, and an empty sum is zero") {
+    Random random(10);
+    for (const Index k : {0, 40, 1000})
+        for (const Index n : {16, 33, 64}) {
+            const Index m = 45;
+            const auto a = numbers<float>(random, m * k), weight = numbers<float>(random, n * k);
+            const auto bias = numbers<float>(random, n), residual = numbers<float>(random, m * n);
+            const auto before = numbers<float>(random, m * n);
+            const auto packed = kernels::pack_weights(weight.data(), n, k, Precision::bf16_tiles);
+            const std::vector<float> sums = naive_bf16(a, weight, m, n, k, Precision::bf16_tiles);
+            std::vector<float> expected = before, found = before;
+            for (Index i = 0; i < m * n; ++i) {
+                const auto at = static_cast<std::size_t>(i), column = static_cast<std::size_t>(i % n);
+                expected[at] = sums[at] * 0.5f + bias[column] + residual[at] + before[at];
+            }
+            kernels::gemm_packed(
+                kernels::row_major(a.data(), m, k), packed, found.data(), n,
+                {.bias = bias.data(), .residual = residual.data(), .scale = 0.5f, .mode = Accumulate::add});
+            REQUIRE(same_bits(found, expected));
+        }
+}
+
+TEST_CASE("convolutions in AMX's order are products of patches") {
+    Random random(11);
+    for (int round = 0; round < 60; ++round) {
+        ConvShape s;
+        s.n = pick(random, {1, 3});
+        s.kernel_h = s.kernel_w = pick(random, {1, 2, 3, 3, 5});
+        s.stride = pick(random, {1, 1, 2});
+        s.pad_top = s.pad_left = s.kernel_h / 2;
+        s.height = pick(random, {4, 7, 9});
+        s.width = pick(random, {4, 8, 16});
+        s.in = pick(random, {3, 8, 20, 64, 130});
+        s.out = pick(random, {8, 33, 70});
+        s.out_height = (s.height + 2 * s.pad_top - s.kernel_h) / s.stride + 1;
+        s.out_width = (s.width + 2 * s.pad_left - s.kernel_w) / s.stride + 1;
+        const Index k = s.kernel_h * s.kernel_w * s.in;
+        const auto x = numbers<float>(random, s.n * s.height * s.width * s.in);
+        const auto weight = numbers<float>(random, s.out * k);
+        std::vector<float> patches;  // one row a pixel
+        for (Index pixel = 0; pixel < s.n * s.out_height * s.out_width; ++pixel)
+            for (Index tap = 0; tap < s.kernel_h * s.kernel_w; ++tap) {
+                const Index y = pixel / s.out_width % s.out_height * s.stride - s.pad_top + tap / s.kernel_w;
+                const Index left = pixel % s.out_width * s.stride - s.pad_left + tap % s.kernel_w;
+                const bool inside = y >= 0 && y < s.height && left >= 0 && left < s.width;
+                const Index at = ((pixel / (s.out_height * s.out_width) * s.height + y) * s.width + left) * s.in;
+                for (Index c = 0; c < s.in; ++c) patches.push_back(inside ? x[static_cast<std::size_t>(at + c)] : 0);
+            }
+        const Index m = s.n * s.out_height * s.out_width;
+        std::vector<float> found(static_cast<std::size_t>(m * s.out));
+        kernels::conv2d_packed(s, x.data(), kernels::pack_weights(weight.data(), s.out, k, Precision::bf16_tiles),
+                               found.data());
+        INFO("kernel " << s.kernel_h << ", stride " << s.stride << ", in " << s.in << ", out " << s.out);
+        REQUIRE(same_bits(found, naive_bf16(patches, weight, m, s.out, k, Precision::bf16_tiles)));
     }
 }
 
@@ -204,22 +315,25 @@ TEST_CASE("bf16 keeps not-a-number and infinity, and rounds to even") {
 
 TEST_CASE("bf16 is refused for double") {
     const std::vector<double> weight(6);
-    REQUIRE_THROWS_AS(kernels::pack_weights(weight.data(), 2, 3, Precision::bf16), Error);
+    for (const Precision precision : {Precision::bf16, Precision::bf16_tiles})
+        REQUIRE_THROWS_AS(kernels::pack_weights(weight.data(), 2, 3, precision), Error);
 }
 
 TEST_CASE("a product in bf16 gives equal bits for any threads, and leaves the thread's settings alone") {
     Random random(5);
-    const Index m = 300, n = 200, k = 301;
+    const Index m = 700, n = 400, k = 601;
     const auto a = wild_numbers(random, m * k), weight = numbers<float>(random, n * k);
-    const auto packed = kernels::pack_weights(weight.data(), n, k, Precision::bf16);
-    const auto run = [&](int count) {
-        const Threads threads(count);
-        std::vector<float> c(static_cast<std::size_t>(m * n));
-        kernels::gemm_packed(kernels::row_major(a.data(), m, k), packed, c.data(), n);
-        return c;
-    };
-    const std::vector<float> expected = run(1);
-    for (const int count : {2, 3, 4, 7}) CHECK(same_bits(run(count), expected));
+    for (const Precision precision : {Precision::bf16, Precision::bf16_tiles}) {
+        const auto packed = kernels::pack_weights(weight.data(), n, k, precision);
+        const auto run = [&](int count) {
+            const Threads threads(count);
+            std::vector<float> c(static_cast<std::size_t>(m * n));
+            kernels::gemm_packed(kernels::row_major(a.data(), m, k), packed, c.data(), n);
+            return c;
+        };
+        const std::vector<float> expected = run(1);
+        for (const int count : {2, 3, 4, 7}) CHECK(same_bits(run(count), expected));
+    }
     volatile float denormal = 1e-39f;
     CHECK(denormal * 2 > 0);
 }
@@ -284,7 +398,7 @@ TEST_CASE("few pictures and many, which Winograd's products take in another orde
     const Index size = one.height * one.width, count = 11;
     const auto x = numbers<float>(random, count * size * one.in);
     const auto weight = numbers<float>(random, one.out * 9 * one.in);
-    for (const Precision precision : {Precision::full, Precision::bf16}) {
+    for (const Precision precision : {Precision::full, Precision::bf16, Precision::bf16_tiles}) {
         const auto packed = kernels::pack_weights(weight.data(), one.out, 9 * one.in, precision);
         std::vector<float> alone(static_cast<std::size_t>(size * one.out)), all(alone.size() * count);
         ConvShape many = one;

@@ -59,8 +59,9 @@ inline bool is_finite(double value) {
     return (std::bit_cast<std::uint64_t>(value) & 0x7ff0000000000000u) != 0x7ff0000000000000u;
 }
 
-// How weights are kept and multiplied for inference: as they are, or rounded to bf16, with float sums.
-enum class Precision { full, bf16 };
+// How weights are kept and multiplied for inference: as they are, or rounded to bf16, with float sums in the order of
+// vdpbf16ps (AVX-512) or of AMX's tiles.
+enum class Precision { full, bf16, bf16_tiles };
 
 // What a kernel does with a gradient buffer: the first contribution overwrites, later ones are added.
 enum class Accumulate { write, add };

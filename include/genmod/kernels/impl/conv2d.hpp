@@ -2,11 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
+#include <optional>
 
 #include "genmod/core/memory.hpp"
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/conv2d.hpp"
+#include "genmod/kernels/impl/bf16_tiles.hpp"
 #include "genmod/kernels/impl/conv2d_few.hpp"
 #include "genmod/kernels/impl/conv2d_narrow.hpp"
 #include "genmod/kernels/impl/gemm.hpp"
@@ -66,7 +69,8 @@ void sample_by_sample(Index n, const T* image, const Patches& patches, const Con
 template <class T>
 void multiply_patches(Index n, const T* image, const Patches& patches, const ConvWeights<T>& weights, Index columns,
                       T* c, const OutputRows& rows, const Epilogue<T>& epilogue) {
-    if (rows.even(columns) && winograd_pays(patches, columns))
+    const bool tiles = weights.panels.tiles != nullptr;
+    if (!tiles && rows.even(columns) && winograd_pays(patches, columns))
         return winograd_convolve(n, image, patches, weights, columns, c, epilogue);
     if (epilogue.bias_step != 0) return sample_by_sample(n, image, patches, weights, columns, c, epilogue);
     Product<T> product;
@@ -81,6 +85,14 @@ void multiply_patches(Index n, const T* image, const Patches& patches, const Con
     product.epilogue = epilogue;
     if (!weights.panels.given() && narrow_convolution<T>(patches, columns))
         return convolve_narrow(n, image, patches, product);
+    std::optional<Scratch<bf16>> rounded;
+    if constexpr (std::same_as<T, float>)
+        if (tiles && product.a.kind == OperandKind::pixel_rows) {  // once, not for each tap
+            const Index size = n * patches.height * patches.width * patches.channels;
+            rounded.emplace(size);
+            round_parallel(image, size, rounded->data());
+            product.rounded_a = rounded->data();
+        }
     multiply(product, weights.panels);
 }
 

@@ -8,6 +8,8 @@
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/impl/amx.hpp"
+#include "genmod/kernels/impl/bf16_tiles.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
 #include "genmod/kernels/impl/gemm_gated.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
@@ -20,6 +22,8 @@ namespace genmod::kernels::detail {
 inline constexpr Index n_block = 1024;         // columns that share a packed block of a
 inline constexpr Index kept_panels = 1 << 21;  // numbers of b that stay near: more are fetched for each block of a
 inline constexpr Index pack_work = 1 << 13;    // numbers of b that are worth another thread's packing
+
+inline constexpr Index amx_speed = 8;  // multiply-adds of AMX in the time of one of vectors
 
 // Enough for even loads. The cut decides no bits, so that it may follow the threads.
 inline Index tiles_wanted() { return Index{4} * thread_count(); }
@@ -66,13 +70,14 @@ inline void even_out(Cut& more, Index others) {
         }
 }
 
-inline Tiling cut(Index m, Index n, Index k, Index rows, Index cols, bool packed) {
+// `work` in multiply-adds of vectors; `rows` and `cols` are those of a register tile.
+inline Tiling cut(Index m, Index n, Index k, Index work, Index rows, Index cols, bool packed) {
     // Few rows stay together, so that each panel of b is packed by the one tile that reads it; and in fewer, larger
     // tiles, since each packs the rows.
     const Index together = packed || n * k <= kept_panels ? m_block : most_rows;
     const bool few = m <= together;
     const Index most = few ? together : m_block, least_work = few ? 4 * tile_work : tile_work;
-    const Index enough = few ? tiles_wanted() / 2 : tiles_wanted(), work = product_work(m, n, k);
+    const Index enough = few ? tiles_wanted() / 2 : tiles_wanted();
     const Index wanted = work < serial_work ? 1 : std::clamp<Index>(work / least_work, thread_count(), enough);
     Tiling tiling{.m = {m, rows, ceil_div(m, most)}, .n = {n, cols, ceil_div(n, n_block)}};
     const auto divide = [&](Cut& side, Index least) {
@@ -95,7 +100,11 @@ void multiply(const Product<T>& product, Panels<T> panels = {}) {
         if (n <= narrow && m > 2 * tile_cols<T>) return multiply_narrow(product);
         if (reads_rows(product)) return multiply_row(product);
     }
-    const Tiling tiling = cut(m, gated ? n / 2 : n, k, tile_rows<T>, tile_cols<T>, panels.given());
+    const bool tiles = panels.tiles != nullptr;
+    const Index work =
+        tiles && amx::available() ? product_work(std::max(m, 2 * row_tile), n, k) / amx_speed : product_work(m, n, k);
+    const Tiling tiling =
+        cut(m, gated ? n / 2 : n, k, work, tiles ? 2 * row_tile : tile_rows<T>, tile_cols<T>, panels.given());
     std::optional<Scratch<T>> packed;
     if (tiling.m.parts > 1 && !panels.given()) {
         packed.emplace(ceil_div(n, tile_cols<T>) * tile_cols<T> * k);
@@ -114,7 +123,7 @@ void multiply(const Product<T>& product, Panels<T> panels = {}) {
         else
             multiply_block(product, range, panels);
     };
-    if (product_work(m, n, k) < serial_work)
+    if (work < serial_work)
         for (Index tile = 0; tile < tiling.tiles(); ++tile) body(tile);
     else
         parallel_for(tiling.tiles(), body);

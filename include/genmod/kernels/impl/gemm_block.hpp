@@ -9,15 +9,15 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/bf16.hpp"
+#include "genmod/kernels/impl/bf16_tiles.hpp"
 #include "genmod/kernels/impl/elementwise.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
+#include "genmod/kernels/impl/gemm_product.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 
 namespace genmod::kernels::detail {
 
-inline constexpr Index m_block = 168;          // rows of a packed block: a multiple of 14 and of 6
-inline constexpr Index most_rows = 336;        // of a block where b is large
 inline constexpr Index serial_work = 1 << 20;  // products below this many multiply-adds wake no thread
 inline constexpr Index tile_work = 1 << 21;    // the least work of a parallel tile
 
@@ -25,63 +25,6 @@ inline Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 
 // Multiply-adds, of which an output costs as much as sixteen.
 inline Index product_work(Index m, Index n, Index k) { return m * n * std::max<Index>(k, 16); }
-
-// Where row m = (sample, y, x) of c lies.
-struct OutputRows {
-    Index height = 1, width = 1;
-    Index sample_step = 0, y_step = 0, x_step = 0;
-
-    Index offset(Index row) const {
-        if (height == 1 && width == 1) return row * sample_step;
-        return row / (height * width) * sample_step + row / width % height * y_step + row % width * x_step;
-    }
-    // The same for `count` rows from `first` on.
-    void offsets(Index first, Index count, Index* to) const {
-        Index x = first % width, at = offset(first);
-        for (Index k = 0; k < count; ++k) {
-            to[k] = at;
-            x = x + 1 == width ? 0 : x + 1;
-            at = x == 0 ? offset(first + k + 1) : at + x_step;
-        }
-    }
-    bool even(Index step) const { return height == 1 && width == 1 && sample_step == step; }
-};
-
-inline OutputRows even_rows(Index step) { return {.sample_step = step}; }
-
-// c [m, n] = a * b with sums over k.
-template <class T>
-struct Product {
-    Operand<T> a, b;
-    Index m = 0, n = 0, k = 0;
-    T* c = nullptr;
-    OutputRows rows;
-    Epilogue<T> epilogue;
-
-    bool plain_epilogue() const {
-        return epilogue.bias == nullptr && epilogue.residual == nullptr && epilogue.scale == T(1) &&
-               epilogue.mode == Accumulate::write;
-    }
-    // Whether c cannot hold unfinished sums.
-    bool needs_sums() const { return epilogue.mode == Accumulate::add || epilogue.residual == c; }
-};
-
-// The whole of b in panels of tile_cols columns: [k][tile_cols] numbers, or [in_pairs(k) / 2][tile_cols] pairs.
-// Neither: panels are packed as they are needed.
-template <class T>
-struct Panels {
-    const T* full = nullptr;
-    const bf16* half = nullptr;
-
-    bool given() const { return full != nullptr || half != nullptr; }
-};
-
-// A part of c, and of k.
-struct BlockRange {
-    Index m = 0, rows = 0;  // at most most_rows
-    Index n = 0, cols = 0;
-    Index k = 0, depth = 0;
-};
 
 // Whether tiles may read a where it lies: few columns would not repay the packing, and short rows stay in the cache as
 // they are. Rows that fall into one set of the cache are packed.
@@ -206,9 +149,9 @@ void activate_block(const Product<T>& product, const BlockRange& range) {
     }
 }
 
-// One block of c. Products in bf16 go by dot products of pairs where the build has them.
+// One block of c but for the activation. Products in bf16 go by dot products of pairs where the build has them.
 template <class T, bool dot_pairs = has_dot_pairs&& std::same_as<T, float>>
-void multiply_block(const Product<T>& product, const BlockRange& range, const Panels<T>& panels) {
+void multiply_block_panels(const Product<T>& product, const BlockRange& range, const Panels<T>& panels) {
     constexpr Index step = tile_cols<T>;
     const bool separate = range.depth > k_block && product.needs_sums();
     const BlockOperands<T, dot_pairs> operands(product, range, panels);
@@ -238,6 +181,17 @@ void multiply_block(const Product<T>& product, const BlockRange& range, const Pa
         }
         done += depth;
     } while (done < range.depth);
+}
+
+// One block of c.
+template <class T>
+void multiply_block(const Product<T>& product, const BlockRange& range, const Panels<T>& panels) {
+    bool tiles = false;
+    if constexpr (std::same_as<T, float>) {
+        tiles = panels.tiles != nullptr;
+        if (tiles) multiply_block_tiles(product, range, panels.tiles);
+    }
+    if (!tiles) multiply_block_panels(product, range, panels);
     if (product.epilogue.activation) activate_block(product, range);
 }
 

@@ -14,8 +14,9 @@ namespace genmod::kernels::detail {
 // The columns of b from `column` on.
 template <class T>
 Panels<T> panels_from(const Panels<T>& panels, Index column, Index k) {
-    if (panels.full != nullptr) return {panels.full + column * k, nullptr};
-    if (panels.half != nullptr) return {nullptr, panels.half + column * in_pairs(k)};
+    if (panels.full != nullptr) return {panels.full + column * k, nullptr, nullptr};
+    if (panels.half != nullptr) return {nullptr, panels.half + column * in_pairs(k), nullptr};
+    if (panels.tiles != nullptr) return {nullptr, nullptr, panels.tiles + column * in_tiles(k)};
     return {};
 }
 

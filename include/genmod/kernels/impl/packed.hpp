@@ -20,15 +20,26 @@ namespace detail {
 
 template <class T>
 Panels<T> panels_of(const PackedWeights<T>& weight) {
-    return {weight.full.get(), weight.half.get()};
+    const bool tiles = weight.precision == Precision::bf16_tiles;
+    return {weight.full.get(), tiles ? nullptr : weight.half.get(), tiles ? weight.half.get() : nullptr};
+}
+
+// The numbers of k in a panel, zeros behind the last one included.
+inline Index panel_depth(Index k, Precision precision) {
+    switch (precision) {
+        case Precision::full: return k;
+        case Precision::bf16: return in_pairs(k);
+        case Precision::bf16_tiles: return in_tiles(k);
+    }
+    return k;
 }
 
 // Calls f(position, row, k) for every number of the panels; rows from n on are padding.
 template <class T, class F>
 void for_packed(const PackedWeights<T>& weight, F f) {
     constexpr Index step = tile_cols<T>;
-    const bool half = weight.precision == Precision::bf16;
-    const Index depth = half ? in_pairs(weight.k) : weight.k;
+    const bool half = weight.precision != Precision::full;
+    const Index depth = panel_depth(weight.k, weight.precision);
     parallel_ranges(ceil_div(weight.n, step), 4, [&](Index first, Index last) {
         for (Index panel = first; panel < last; ++panel)
             for (Index k = 0; k < depth; ++k)
@@ -53,8 +64,9 @@ PackedWeights<T> pack_weights(const T* weight, Index n, Index k, Precision preci
         return packed;
     }
     check(std::same_as<T, float>, "pack_weights: bf16 is for weights in float");
-    packed.half = pooled<bf16>(columns * detail::in_pairs(k));
-    packed.bytes = columns * detail::in_pairs(k) * static_cast<Index>(sizeof(bf16));
+    const Index numbers = columns * detail::panel_depth(k, precision);
+    packed.half = pooled<bf16>(numbers);
+    packed.bytes = numbers * static_cast<Index>(sizeof(bf16));
     detail::for_packed(packed, [&](Index at, Index row, Index column) {
         const bool inside = row < n && column < k;
         packed.half[at] = inside ? to_bf16(static_cast<float>(weight[row * k + column])) : bf16{};

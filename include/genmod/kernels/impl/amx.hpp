@@ -1,0 +1,111 @@
+// AMX: products of tiles of bf16, where the build and the processor have them (Intel, from Sapphire Rapids on).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "genmod/core/types.hpp"
+
+#if defined(__AMX_BF16__) && defined(__AVX512F__) && defined(__linux__)
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+namespace genmod::kernels::amx {
+
+// The operands of a product of tiles: a [rows / 16][k_tiles][16][32], its groups of sixteen rows a_step numbers apart;
+// b [k_tiles][16 pairs of k][32 columns][2], as far from what will be needed next.
+struct Operands {
+    const bf16* a = nullptr;
+    Index a_step = 0;
+    const bf16* b = nullptr;
+    Index k_tiles = 0;
+    Index next_b = 0;  // 0: it is near already
+};
+
+#if defined(__AMX_BF16__) && defined(__AVX512F__) && defined(__linux__)
+
+// Whether the system lets this process use the tiles: it must be asked once.
+inline bool available() {
+    static const bool granted = [] {
+        constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+        return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+    }();
+    return granted;
+}
+
+// This thread's tiles, all of 16 rows of 64 bytes, until the end of the scope.
+class Tiles {
+public:
+    Tiles() {
+        struct alignas(64) Configuration {
+            std::uint8_t palette = 1, start_row = 0;
+            std::array<std::uint8_t, 14> reserved{};
+            std::array<std::uint16_t, 16> row_bytes{};
+            std::array<std::uint8_t, 16> rows{};
+        } configuration;
+        for (std::size_t tile = 0; tile < 8; ++tile) {
+            configuration.row_bytes[tile] = 64;
+            configuration.rows[tile] = 16;
+        }
+        _tile_loadconfig(&configuration);
+    }
+    ~Tiles() { _tile_release(); }
+    Tiles(const Tiles&) = delete;
+    Tiles& operator=(const Tiles&) = delete;
+};
+
+// c [16 * RowTiles][32] = [c +] a * b for the first 16 * ColTiles columns. Needs a scope of Tiles.
+template <int RowTiles, int ColTiles>
+void multiply(const Operands& from, bool resume, float* c) {
+    constexpr Index row_bytes = 128;  // of c and b
+    constexpr Index a_tile = 16 * 32, b_tile = 16 * 64;
+    asm volatile("" ::: "memory");  // g++ does not know that tiles are loaded from memory
+    if (resume) {
+        _tile_loadd(0, c, row_bytes);
+        if constexpr (ColTiles > 1) _tile_loadd(1, c + 16, row_bytes);
+        if constexpr (RowTiles > 1) _tile_loadd(2, c + 16 * 32, row_bytes);
+        if constexpr (RowTiles > 1 && ColTiles > 1) _tile_loadd(3, c + 16 * 32 + 16, row_bytes);
+    } else {
+        _tile_zero(0);
+        if constexpr (ColTiles > 1) _tile_zero(1);
+        if constexpr (RowTiles > 1) _tile_zero(2);
+        if constexpr (RowTiles > 1 && ColTiles > 1) _tile_zero(3);
+    }
+    for (Index k = 0; k < from.k_tiles; ++k) {
+        const bf16* const a = from.a + k * a_tile;
+        const bf16* const b = from.b + k * b_tile;
+        if (from.next_b != 0)  // tiles are not loaded ahead by the processor itself
+            for (Index line = 0; line < b_tile; line += 32) __builtin_prefetch(b + from.next_b + line);
+        _tile_loadd(4, a, 64);
+        _tile_loadd(6, b, row_bytes);
+        _tile_dpbf16ps(0, 4, 6);
+        if constexpr (ColTiles > 1) {
+            _tile_loadd(7, b + 32, row_bytes);
+            _tile_dpbf16ps(1, 4, 7);
+        }
+        if constexpr (RowTiles > 1) {
+            _tile_loadd(5, a + from.a_step, 64);
+            _tile_dpbf16ps(2, 5, 6);
+        }
+        if constexpr (RowTiles > 1 && ColTiles > 1) _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, c, row_bytes);
+    if constexpr (ColTiles > 1) _tile_stored(1, c + 16, row_bytes);
+    if constexpr (RowTiles > 1) _tile_stored(2, c + 16 * 32, row_bytes);
+    if constexpr (RowTiles > 1 && ColTiles > 1) _tile_stored(3, c + 16 * 32 + 16, row_bytes);
+}
+
+#else
+
+inline bool available() { return false; }
+
+class Tiles {};
+
+template <int RowTiles, int ColTiles>
+void multiply(const Operands&, bool, float*) {}
+
+#endif
+
+}  // namespace genmod::kernels::amx
