@@ -144,8 +144,9 @@ template <class T, int Rows, int Vectors, class Step, int Unrolled, class ARow, 
 // Tiles below one another that one call works on, and how far it is from one to the next.
 struct TileRun {
     Index tiles = 1;
-    Index a = 0, c = 0;  // in memory
-    Index offsets = 0;   // in the tables of rows
+    Index a = 0, c = 0;       // in memory
+    Index offsets = 0;        // in the tables of rows
+    bool fetch_next = false;  // ask for the panel behind b meanwhile, which will be next
 };
 
 // Rows x Vectors * lanes outputs.
@@ -180,7 +181,11 @@ template <class T, int Rows, int Vectors, class Step>
 
 template <class T, int Rows, int Vectors, class Step>
 void multiply_tiles(TileSource<T> from, TileTarget<T> to, const TileRun& run) {
+    const char* next = reinterpret_cast<const char*>(from.b + from.depth * from.b_k);
+    const Index lines =
+        run.fetch_next ? from.depth * static_cast<Index>(sizeof(simd::Batch<T>)) * Vectors / 64 / run.tiles : 0;
     for (Index tile = 0; tile < run.tiles; ++tile) {
+        for (Index line = 0; line < lines; ++line, next += 64) __builtin_prefetch(next, 0, 2);
         multiply_tile<T, Rows, Vectors, Step>(from, to);
         if (from.depth > 0) from.a += run.a;  // else there may be no a
         to.c += run.c;
@@ -247,7 +252,8 @@ struct BlockRows {
 
 // All row tiles of a block times one panel of b with `cols` columns that count.
 template <class T, class Step = FusedStep<T>>
-void multiply_panel(const BlockRows<T>& a, Index rows, Index cols, TileSource<T> from, TileTarget<T> to) {
+void multiply_panel(const BlockRows<T>& a, Index rows, Index cols, TileSource<T> from, TileTarget<T> to,
+                    bool fetch_next = false) {
     for (Index i = 0; i < rows;) {
         const Index height = tile_height<T>(rows - i);
         from.a = a.data + i * (a.packed ? from.depth : a.row_step);
@@ -256,7 +262,8 @@ void multiply_panel(const BlockRows<T>& a, Index rows, Index cols, TileSource<T>
         const bool edge = cols != tile_cols<T> && cols != simd::lanes<T>;
         const TileRun run{.tiles = edge ? 1 : (rows - i) / height,
                           .a = height * (a.packed ? from.depth : a.row_step),
-                          .offsets = height};
+                          .offsets = height,
+                          .fetch_next = fetch_next && i == 0};
         if (edge)
             multiply_edge<T, Step>(height, cols, from, to);
         else if (cols == tile_cols<T>)

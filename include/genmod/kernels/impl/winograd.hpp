@@ -17,24 +17,28 @@
 namespace genmod::kernels::detail {
 
 // How many tiles are worked on together: as many as keep both sides of the products in the cache, or more where many
-// channels make the weights, which every block reads anew, outweigh them.
+// channels make the weights, which every block reads anew, outweigh them; and as many blocks for each thread. (On a
+// core whose third-level cache gives 28 GB/s, 512 -> 512 channels of 64 x 64 pixels take 26 ms with blocks of 64, 31
+// with 14.)
 template <class T>
 Index winograd_block(Index tiles, Index in, Index columns) {
     const Index budget = 384 * 1024 / static_cast<Index>(sizeof(T)) / winograd_points;
     const Index wanted = std::max(budget / (in + columns), in * columns / (in + columns) / 2);
-    return std::clamp(std::min(wanted, tiles / 12) / tile_rows<T> * tile_rows<T>, tile_rows<T>, 8 * tile_rows<T>);
+    const Index most = std::clamp<Index>(wanted / tile_rows<T>, 1, 8) * tile_rows<T>, threads = thread_count();
+    const Index blocks = ceil_div(ceil_div(tiles, most), threads) * threads;
+    return std::max(tile_rows<T>, ceil_div(tiles, blocks));
 }
 
 // The products of tiles first..last-1 (transformed inputs) and one panel of transformed weights [depth][tile_cols], at
-// one point; `resume` goes on from the sums of earlier channels.
+// one point; `resume` goes on from the sums of earlier channels, `fetch_next` asks for the panel behind this one.
 template <class T>
 void winograd_multiply(const T* inputs, Index in_row, const T* weights, Index depth, Index tiles, Index columns,
-                       T* sums, const Index* sum_rows, bool resume) {
+                       T* sums, const Index* sum_rows, bool resume, bool fetch_next = false) {
     const BlockRows<T> rows{inputs, false, in_row, 1};
     const TileSource<T> from{.b = weights, .b_k = tile_cols<T>, .depth = depth};
     const TileTarget<T> to{
         .c = sums, .start = resume ? sums : nullptr, .row_offset = sum_rows, .start_offset = sum_rows};
-    multiply_panel(rows, tiles, columns <= simd::lanes<T> ? simd::lanes<T> : tile_cols<T>, from, to);
+    multiply_panel(rows, tiles, columns <= simd::lanes<T> ? simd::lanes<T> : tile_cols<T>, from, to, fetch_next);
 }
 
 // Everything that the two orders of work below share.
@@ -66,6 +70,7 @@ void winograd_by_tiles(const WinogradWork<T>& work) {
     const Index in_row = winograd_row<T>(in), out_row = winograd_row<T>(columns);
     const Index block = winograd_block<T>(work.tiles.count, in, columns);
     const Index in_plane = block * in_row + simd::lanes<T>, out_plane = block * out_row + simd::lanes<T>;
+    const bool fetch_next = in * step * static_cast<Index>(sizeof(T)) > 32 * 1024;  // 6 to 12 % sooner; below, later
     parallel_ranges(work.tiles.count, block, [&](Index first, Index last) {
         Scratch<T> inputs(winograd_points * in_plane), sums(winograd_points * out_plane);
         winograd_transform_input(work.image, work.grid, work.tiles, first, last, work.zeros, inputs.data(), in_row,
@@ -76,7 +81,8 @@ void winograd_by_tiles(const WinogradWork<T>& work) {
             for (Index column = 0; column < columns; column += step)
                 winograd_multiply(inputs.data() + point * in_plane, in_row,
                                   transformed.data() + point * weight_plane + column * in, in, last - first,
-                                  columns - column, sums.data() + point * out_plane + column, sum_rows, false);
+                                  columns - column, sums.data() + point * out_plane + column, sum_rows, false,
+                                  fetch_next);
         winograd_transform_output<T>({sums.data(), out_row, out_plane, first, last, 0, columns}, work.grid, work.tiles,
                                      columns, work.c, work.epilogue);
     });
