@@ -10,6 +10,7 @@
 #include "genmod/core/context.hpp"
 #include "genmod/core/rng.hpp"
 #include "genmod/core/tensor.hpp"
+#include "genmod/kernels/impl/attention_bf16.hpp"
 #include "tests/support/catch.hpp"
 
 namespace attention_test {
@@ -200,7 +201,8 @@ TEST_CASE("attention copes with large scores") {
 TEST_CASE("attention has the same bits for any number of threads, and for a sample alone") {
     Rng rng(5);
     for (const AttentionShape& shape :
-         {AttentionShape{8, 49, 49, 4, 32, false}, AttentionShape{2, 300, 1200, 2, 20, false}}) {
+         {AttentionShape{8, 49, 49, 4, 32, false}, AttentionShape{2, 300, 1200, 2, 20, false},
+          AttentionShape{3, 300, 500, 2, 40, false, true}}) {
         Case<float> c(shape, 0, rng);
         const auto run = [&](int threads, Index samples) {
             const Threads scope(threads);
@@ -219,6 +221,36 @@ TEST_CASE("attention has the same bits for any number of threads, and for a samp
         }
         const auto alone = run(2, 1);
         for (std::size_t k = 0; k < 4; ++k) REQUIRE(same(alone[k].slice(0, 1), expected[k].slice(0, 1)));
+    }
+}
+
+// The products are exact in the operands that were rounded; what is left is the rounding of the shares to bf16.
+TEST_CASE("attention in AMX's order is attention in bf16, by tiles and by vectors alike") {
+    if (!kernels::amx::available()) WARN("there is no AMX here, or not in this build: vectors stand for it");
+    Rng rng(6);
+    for (int round = 0; round < 40; ++round) {
+        AttentionShape shape{1 + rng.below(2), 1 + rng.below(90),  1 + rng.below(200),
+                             1 + rng.below(3), 1 + rng.below(100), round % 3 == 1};
+        if (round % 6 == 1) shape.keys = shape.queries;
+        Case<float> c(shape, round % 2 == 0 ? 0 : rng.below(20), rng);
+        c.scale = 0.25f;  // a power of two, so that it does not matter where it is multiplied in
+        for (Tensor<float>* operand : {&c.q, &c.k, &c.v})
+            for (float& number : *operand) number = to_float(to_bf16(number));
+        c.forward();
+        const Tensor<float> y = c.y.clone(), log_sums = c.log_sums.clone();
+        c.shape.tiles = true;
+        c.forward();
+        INFO("queries " << shape.queries << ", keys " << shape.keys << ", dim " << shape.dim);
+        float widest = 0;
+        for (const float number : c.v) widest = std::max(widest, std::abs(number));
+        for (Index i = 0; i < y.size(); ++i) REQUIRE(std::abs(c.y[i] - y[i]) <= widest / 256);
+        for (Index i = 0; i < log_sums.size(); ++i) REQUIRE(std::abs(c.log_sums[i] - log_sums[i]) <= 1e-5f * 30);
+        Tensor<float> by_vectors = Tensor<float>::zeros(y.shape());
+        for (Index head = 0; head < shape.n * shape.heads; ++head)
+            kernels::detail::attend_tiles(c.shape, c.scale, c.of(c.q), c.of(c.k), c.of(c.v), c.into(by_vectors),
+                                          nullptr, kernels::detail::Head<float>(c.shape, head), 0, shape.queries,
+                                          false);
+        REQUIRE(same(by_vectors, c.y));
     }
 }
 

@@ -10,6 +10,7 @@ namespace genmod::kernels {
 struct AttentionShape {
     Index n = 1, queries = 1, keys = 1, heads = 1, dim = 1;
     bool causal = false;  // query i sees keys 0..i only
+    bool tiles = false;   // both products in bf16, as Precision::bf16_tiles sums them; for float alone
 };
 
 // The heads of one operand in memory.

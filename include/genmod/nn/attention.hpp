@@ -30,7 +30,8 @@ struct AttentionOptions {
 };
 
 // diffusers' Attention: x [n, tokens, width] or an image [n, h, w, width], whose pixels are the tokens, and context
-// [n, keys, context] -> the shape of x. Norm, projections, attention, projection; plus x.
+// [n, keys, context] -> the shape of x. Norm, projections, attention, projection; plus x. Frozen in bf16_tiles it
+// attends in that precision, too.
 template <class T>
 struct Attention : Module {
     std::optional<GroupNorm<T>> group_norm;
@@ -62,7 +63,10 @@ struct Attention : Module {
         const Var<T> q = to_q(asking);
         const Var<T> k = to_k(asked);
         const Var<T> v = to_v(asked);
-        const Var<T> mixed = ops::attention(q, k, v, {.heads = options.heads, .causal = options.causal});
+        const auto packed = to_q.weight.packed();
+        const bool tiles = packed != nullptr && packed->precision == Precision::bf16_tiles;
+        const Var<T> mixed =
+            ops::attention(q, k, v, {.heads = options.heads, .causal = options.causal, .tiles = tiles});
         const Var<T> y = ops::reshape(to_out(mixed), x.shape());
         const Var<T> sum = options.residual ? y + x : y;
         return options.output_scale == 1 ? sum : sum / options.output_scale;

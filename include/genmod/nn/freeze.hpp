@@ -15,8 +15,9 @@ namespace genmod::nn {
 // Packs the weights of every linear and every (not transposed) convolution layer of a model and lets go of the
 // originals. With Precision::full the model gives the same bits as before, a little faster. With Precision::bf16, for
 // models in float, these weights take half the memory; linear layers and convolutions other than Winograd's multiply
-// in bf16 and sum in float. With bf16_tiles all convolutions do, and sums go in another order; kernels::fastest_bf16()
-// names the faster of the two (kernels/packed.hpp). Layers with fewer than eight outputs stay as they are.
+// in bf16 and sum in float. With bf16_tiles all convolutions and attention do, and sums go in another order;
+// kernels::fastest_bf16() names the faster of the two (kernels/packed.hpp). Layers with fewer than eight outputs stay
+// as they are.
 //
 // A frozen model is saved, cloned and differentiated with respect to its inputs as before, and may be shared by
 // threads. It is no longer trained or loaded: the weights are constants, and whoever asks for their value() gets an

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <optional>
 
 #include "genmod/autograd/var.hpp"
@@ -15,6 +16,7 @@ struct AttentionOptions {
     Index heads = 1;
     bool causal = false;               // query i sees keys 0..i only
     std::optional<double> scale = {};  // of the scores; 1 / sqrt(numbers of a head) when absent
+    bool tiles = false;                // both products in bf16, as Precision::bf16_tiles sums them; for float alone
 };
 
 namespace detail {
@@ -31,7 +33,8 @@ kernels::Heads<T> heads_into(T* data, const Tensor<T>& tokens) {
 }  // namespace detail
 
 // softmax(scale * q k^T) v for each head; q [n, queries, heads * dim], k and v [n, keys, heads * dim]; head h owns the
-// numbers h * dim .. (h + 1) * dim - 1. Gives [n, queries, heads * dim]. Throws Error when they do not fit.
+// numbers h * dim .. (h + 1) * dim - 1. Gives [n, queries, heads * dim]. Gradients are those of products in T, whatever
+// options.tiles says. Throws Error when they do not fit.
 template <class T>
 Var<T> attention(const Var<T>& q, const Var<T>& k, const Var<T>& v, const AttentionOptions& options = {}) {
     check(q.rank() == 3 && k.rank() == 3 && k.shape() == v.shape() && q.dim(0) == k.dim(0) && q.dim(2) == k.dim(2) &&
@@ -39,8 +42,9 @@ Var<T> attention(const Var<T>& q, const Var<T>& k, const Var<T>& v, const Attent
           "attention: q ", q.shape(), ", k ", k.shape(), " and v ", v.shape(), " do not fit");
     check(options.heads >= 1 && q.dim(2) % options.heads == 0, "attention: ", options.heads, " heads do not divide ",
           q.dim(2), " numbers");
-    const kernels::AttentionShape shape{q.dim(0),      q.dim(1), k.dim(1), options.heads, q.dim(2) / options.heads,
-                                        options.causal};
+    check(!options.tiles || std::same_as<T, float>, "attention: bf16 is for float");
+    const kernels::AttentionShape shape{q.dim(0),       q.dim(1),     k.dim(1), options.heads, q.dim(2) / options.heads,
+                                        options.causal, options.tiles};
     const T scale = static_cast<T>(options.scale.value_or(1.0 / std::sqrt(static_cast<double>(shape.dim))));
     const bool record = recording(q, k, v);
     Tensor<T> y(q.shape());

@@ -2,16 +2,15 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
+#include <concepts>
 
 #include "genmod/core/memory.hpp"
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/attention.hpp"
 #include "genmod/kernels/impl/attention_backward.hpp"
+#include "genmod/kernels/impl/attention_bf16.hpp"
 #include "genmod/kernels/impl/attention_tile.hpp"
-#include "genmod/kernels/impl/simd.hpp"
-#include "genmod/kernels/impl/vector_math.hpp"
 
 namespace genmod::kernels::detail {
 
@@ -25,15 +24,13 @@ inline Index query_block(const AttentionShape& shape) {
     return std::clamp(even, least, fitting);
 }
 
-// The state of one panel of queries.
+// One panel of queries, and how far it is.
 template <class T>
-struct QueryPanel {
-    static constexpr Index width = query_tile<T>;
-    T *query, *result, *most, *sum;
+struct QueryPanel : RunningSoftmax<T> {
+    T* query;
 
-    static Index size(Index dim) { return 2 * dim * width + 2 * width; }
-    QueryPanel(T* memory, Index dim)
-        : query(memory), result(query + dim * width), most(result + dim * width), sum(most + width) {}
+    static Index size(Index dim) { return dim * query_tile<T> + RunningSoftmax<T>::size(dim); }
+    QueryPanel(T* memory, Index dim) : RunningSoftmax<T>(memory + dim * query_tile<T>, dim), query(memory) {}
 };
 
 // One block of keys and values [keys][dim] passes by a panel of queries.
@@ -44,27 +41,8 @@ void attend_block(const AttentionShape& shape, const T* k, const T* v, Index fir
     const Index dim = shape.dim;
     multiply_small(k, dim, Index{1}, keys, panel.query, width, columns, dim, scores, width, false);
     if (shape.causal) mask_future(first_key, keys, first_query, scores);
-    if (columns <= simd::lanes<T>)
-        soften<simd::Batch<T>>(keys, dim, first_key == 0, scores, panel.most, panel.sum, panel.result);
-    else
-        soften<PanelRow<T>>(keys, dim, first_key == 0, scores, panel.most, panel.sum, panel.result);
+    soften(keys, dim, first_key == 0, columns, scores, panel);
     multiply_small(v, Index{1}, dim, dim, scores, width, columns, keys, panel.result, width, first_key > 0);
-}
-
-// Divides by the sum and writes y and the log-sums of a panel.
-template <class T>
-void finish_panel(Index dim, Index count, const QueryPanel<T>& panel, T* rows, T* y, Index y_step, T* log_sums) {
-    constexpr Index width = query_tile<T>;
-    for (Index j = 0; j < count; j += simd::lanes<T>) {
-        const simd::Batch<T> sum = simd::load(panel.sum + j);
-        const simd::Batch<T> share = simd::divide<T>(simd::Batch<T>(T(1)), sum);
-        for (Index d = 0; d < dim; ++d)
-            simd::store(panel.result + d * width + j, simd::load(panel.result + d * width + j) * share);
-        simd::store(panel.most + j, simd::load(panel.most + j) + simd::log<T>(sum));
-    }
-    transpose_into(panel.result, width, dim, count, rows, dim);
-    scatter_rows(rows, count, dim, T(1), y, y_step, Accumulate::write);
-    if (log_sums != nullptr) std::copy(panel.most, panel.most + count, log_sums);
 }
 
 // One block of queries of one head.
@@ -86,7 +64,7 @@ void attend(const AttentionShape& shape, T scale, const Heads<const T>& q, const
     };
     each_panel([&](const QueryPanel<T>& panel, Index query, Index count) {
         pack_panel_of(head.at(shape, q, query), q.token_step, count, dim, scale, panel.query);
-        std::fill(panel.most, panel.most + width, -std::numeric_limits<T>::infinity());
+        panel.begin();
     });
     const Index seen = shape.causal ? std::min(shape.keys, last) : shape.keys;
     for (Index key = 0; key < seen; key += key_block) {
@@ -116,9 +94,14 @@ void attention(const AttentionShape& shape, T scale, const Heads<const T>& q, co
     const Index grain = std::max(Index{1}, (Index{1} << 18) / std::max(Index{1}, work));
     parallel_ranges(shape.n * shape.heads * blocks, grain, [&](Index begin, Index end) {
         for (Index part = begin; part < end; ++part) {
-            const Index first = part % blocks * block;
-            detail::attend(shape, scale, q, k, v, y, log_sums, detail::Head<T>(shape, part / blocks), first,
-                           std::min(shape.queries, first + block));
+            const Index first = part % blocks * block, last = std::min(shape.queries, first + block);
+            const detail::Head<T> head(shape, part / blocks);
+            if constexpr (std::same_as<T, float>)
+                if (shape.tiles) {
+                    detail::attend_tiles(shape, scale, q, k, v, y, log_sums, head, first, last);
+                    continue;
+                }
+            detail::attend(shape, scale, q, k, v, y, log_sums, head, first, last);
         }
     });
 }

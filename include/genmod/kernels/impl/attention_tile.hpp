@@ -12,6 +12,7 @@
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 #include "genmod/kernels/impl/vector_exp.hpp"
+#include "genmod/kernels/impl/vector_math.hpp"
 #include "genmod/kernels/impl/wide.hpp"
 
 namespace genmod::kernels::detail {
@@ -131,23 +132,59 @@ V largest_score(Index keys, const T* scores, const V& top) {
     return simd::larger(simd::larger(most[1], most[0]), simd::larger(most[3], most[2]));
 }
 
-// Scores [keys][query_tile] become e^(score - most), with the running maximum `most`, sum and
-// result [dim][query_tile] brought up to date, for the queries that V holds.
+// What a panel of queries has come to: results [dim][query_tile], the largest scores and the sums of exponentials.
+template <class T>
+struct RunningSoftmax {
+    T *result, *most, *sum;
+
+    static Index size(Index dim) { return (dim + 2) * query_tile<T>; }
+    RunningSoftmax(T* memory, Index dim)
+        : result(memory), most(memory + dim * query_tile<T>), sum(most + query_tile<T>) {}
+    void begin() const { std::fill(most, most + query_tile<T>, -std::numeric_limits<T>::infinity()); }
+};
+
+// Scores [keys][query_tile] become e^(score - most), with the state brought up to date, for the queries that V holds.
 template <class V, class T>
-void soften(Index keys, Index dim, bool first, T* scores, T* most, T* sum, T* result) {
+void soften_columns(Index keys, Index dim, bool first, T* scores, const RunningSoftmax<T>& state) {
     constexpr Index width = query_tile<T>;
-    const V before = simd::load_as<V>(most), top = largest_score<V>(keys, scores, before);
+    const V before = simd::load_as<V>(state.most), top = largest_score<V>(keys, scores, before);
     V total(T(0));
     for (Index r = 0; r < keys; ++r) {
         const V power = simd::exp_share(simd::load_as<V>(scores + r * width) - top);
         simd::store(scores + r * width, power);
         total = total + power;
     }
-    simd::store(most, top);
-    if (first) return simd::store(sum, total);
+    simd::store(state.most, top);
+    if (first) return simd::store(state.sum, total);
     const V fade = simd::exp_share(before - top);
-    simd::store(sum, simd::fma(simd::load_as<V>(sum), fade, total));
+    simd::store(state.sum, simd::fma(simd::load_as<V>(state.sum), fade, total));
+    T* const result = state.result;
     for (Index d = 0; d < dim; ++d) simd::store(result + d * width, simd::load_as<V>(result + d * width) * fade);
+}
+
+// The same for the panel's first `columns` queries.
+template <class T>
+void soften(Index keys, Index dim, bool first, Index columns, T* scores, const RunningSoftmax<T>& state) {
+    if (columns <= simd::lanes<T>)
+        soften_columns<simd::Batch<T>>(keys, dim, first, scores, state);
+    else
+        soften_columns<PanelRow<T>>(keys, dim, first, scores, state);
+}
+
+// Divides by the sum and writes y and the log-sums of a panel; `rows` has room for [count][dim].
+template <class T>
+void finish_panel(Index dim, Index count, const RunningSoftmax<T>& panel, T* rows, T* y, Index y_step, T* log_sums) {
+    constexpr Index width = query_tile<T>;
+    for (Index j = 0; j < count; j += simd::lanes<T>) {
+        const simd::Batch<T> sum = simd::load(panel.sum + j);
+        const simd::Batch<T> share = simd::divide<T>(simd::Batch<T>(T(1)), sum);
+        for (Index d = 0; d < dim; ++d)
+            simd::store(panel.result + d * width + j, simd::load(panel.result + d * width + j) * share);
+        simd::store(panel.most + j, simd::load(panel.most + j) + simd::log<T>(sum));
+    }
+    transpose_into(panel.result, width, dim, count, rows, dim);
+    scatter_rows(rows, count, dim, T(1), y, y_step, Accumulate::write);
+    if (log_sums != nullptr) std::copy(panel.most, panel.most + count, log_sums);
 }
 
 }  // namespace genmod::kernels::detail

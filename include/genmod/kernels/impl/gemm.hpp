@@ -70,15 +70,24 @@ inline void even_out(Cut& more, Index others) {
         }
 }
 
-// `work` in multiply-adds of vectors; `rows` and `cols` are those of a register tile.
-inline Tiling cut(Index m, Index n, Index k, Index work, Index rows, Index cols, bool packed) {
+// What a product is cut by.
+struct Grain {
+    Index rows = 1, cols = 1;  // of a register tile
+    Index block = m_block;     // rows that share the passage of b
+    Index work = 0;            // of all, in multiply-adds of vectors
+    bool packed = false;
+};
+
+inline Tiling cut(Index m, Index n, Index k, const Grain& grain) {
     // Few rows stay together, so that each panel of b is packed by the one tile that reads it; and in fewer, larger
     // tiles, since each packs the rows.
-    const Index together = packed || n * k <= kept_panels ? m_block : most_rows;
+    const Index together = grain.packed || n * k <= kept_panels ? grain.block : most_rows;
     const bool few = m <= together;
-    const Index most = few ? together : m_block, least_work = few ? 4 * tile_work : tile_work;
+    const Index most = few ? together : grain.block, least_work = few ? 4 * tile_work : tile_work;
     const Index enough = few ? tiles_wanted() / 2 : tiles_wanted();
-    const Index wanted = work < serial_work ? 1 : std::clamp<Index>(work / least_work, thread_count(), enough);
+    const Index wanted =
+        grain.work < serial_work ? 1 : std::clamp<Index>(grain.work / least_work, thread_count(), enough);
+    const Index rows = grain.rows, cols = grain.cols;
     Tiling tiling{.m = {m, rows, ceil_div(m, most)}, .n = {n, cols, ceil_div(n, n_block)}};
     const auto divide = [&](Cut& side, Index least) {
         while (tiling.tiles() < wanted && side.divides(least)) ++side.parts;
@@ -91,6 +100,20 @@ inline Tiling cut(Index m, Index n, Index k, Index work, Index rows, Index cols,
     return tiling;
 }
 
+// AMX's tiles make little of few rows, and much of many.
+template <class T>
+Grain grain_of(const Product<T>& product, const Panels<T>& panels) {
+    constexpr Index together = 2 * row_tile;
+    const Index m = product.m, n = product.n, k = product.k;
+    if (panels.tiles == nullptr)
+        return {.rows = tile_rows<T>, .cols = tile_cols<T>, .work = product_work(m, n, k), .packed = panels.given()};
+    return {.rows = together,
+            .cols = tile_cols<T>,
+            .block = most_rows / together * together,
+            .work = amx::available() ? product_work(std::max(m, together), n, k) / amx_speed : product_work(m, n, k),
+            .packed = true};
+}
+
 template <class T>
 void multiply(const Product<T>& product, Panels<T> panels = {}) {
     const Index m = product.m, n = product.n, k = product.k;
@@ -100,11 +123,8 @@ void multiply(const Product<T>& product, Panels<T> panels = {}) {
         if (n <= narrow && m > 2 * tile_cols<T>) return multiply_narrow(product);
         if (reads_rows(product)) return multiply_row(product);
     }
-    const bool tiles = panels.tiles != nullptr;
-    const Index work =
-        tiles && amx::available() ? product_work(std::max(m, 2 * row_tile), n, k) / amx_speed : product_work(m, n, k);
-    const Tiling tiling =
-        cut(m, gated ? n / 2 : n, k, work, tiles ? 2 * row_tile : tile_rows<T>, tile_cols<T>, panels.given());
+    const Grain grain = grain_of(product, panels);
+    const Tiling tiling = cut(m, gated ? n / 2 : n, k, grain);
     std::optional<Scratch<T>> packed;
     if (tiling.m.parts > 1 && !panels.given()) {
         packed.emplace(ceil_div(n, tile_cols<T>) * tile_cols<T> * k);
@@ -123,7 +143,7 @@ void multiply(const Product<T>& product, Panels<T> panels = {}) {
         else
             multiply_block(product, range, panels);
     };
-    if (work < serial_work)
+    if (grain.work < serial_work)
         for (Index tile = 0; tile < tiling.tiles(); ++tile) body(tile);
     else
         parallel_for(tiling.tiles(), body);
