@@ -263,7 +263,7 @@ void multiply_panel(const BlockRows<T>& a, Index rows, Index cols, TileSource<T>
         const TileRun run{.tiles = edge ? 1 : (rows - i) / height,
                           .a = height * (a.packed ? from.depth : a.row_step),
                           .offsets = height,
-                          .fetch_next = fetch_next && i == 0};
+                          .fetch_next = fetch_next};
         if (edge)
             multiply_edge<T, Step>(height, cols, from, to);
         else if (cols == tile_cols<T>)
