@@ -46,7 +46,7 @@ void products(const std::string& type) {
 }
 
 // With weights in bf16, by whatever instruction the build has.
-void bf16_products() {
+void bf16_products(const std::string& type, Precision precision) {
     Rng rng(1);
     Hash hash;
     for (const Index m : {1, 17, 130})
@@ -55,10 +55,10 @@ void bf16_products() {
                 const Tensor<float> a = rng.uniforms<float>({m, k}, -1, 1), b = rng.uniforms<float>({n, k}, -1, 1);
                 Tensor<float> c({m, n});
                 kernels::gemm_packed(kernels::row_major(a.data(), m, k),
-                                     kernels::pack_weights(b.data(), n, k, Precision::bf16), c.data(), n);
+                                     kernels::pack_weights(b.data(), n, k, precision), c.data(), n);
                 hash.add(c);
             }
-    hash.print("products bf16");
+    hash.print("products " + type);
 }
 
 template <class T>
@@ -182,6 +182,15 @@ void train_and_sample() {
                                {.shape = {3, 28, 28, 1}, .seed = 9}));
     ddpm.print("10 steps of DDPM");
 }
+void bf16_attention() {
+    Rng rng(6);
+    Hash hash;
+    for (const Index width : {8, 40, 160}) {
+        const Var<float> q(rng.uniforms<float>({2, 70, width}, -1, 1)), k(rng.uniforms<float>({2, 145, width}, -1, 1));
+        hash.add(ops::attention(q, k, k, {.heads = 2, .tiles = true}).value());
+    }
+    hash.print("attention bf16_tiles");
+}
 
 }  // namespace
 
@@ -189,7 +198,9 @@ int main() {
     random_numbers();
     products<float>("float");
     products<double>("double");
-    bf16_products();
+    bf16_products("bf16", Precision::bf16);
+    bf16_products("bf16_tiles", Precision::bf16_tiles);
+    bf16_attention();
     convolutions<float>("float");
     convolutions<double>("double");
     functions<float>("float");

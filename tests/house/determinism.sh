@@ -25,6 +25,11 @@ if [ "$(uname -m)" = x86_64 ]; then
     else
         echo "this CPU has no AVX-512: x86-64-v4 is left out"
     fi
+    if grep -q '^flags.* amx_bf16 ' /proc/cpuinfo; then
+        sets="$sets sapphirerapids"
+    else
+        echo "this CPU has no AMX: sapphirerapids is left out"
+    fi
     if [ -z "$sets" ]; then
         echo "this CPU has no fused multiply-add: skipped"
         exit 0

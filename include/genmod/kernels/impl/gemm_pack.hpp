@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 #include "genmod/core/types.hpp"
@@ -162,18 +163,38 @@ struct Pixel {
     }
 };
 
+// What the rows of a panel see: pixels whose patches begin at (top, left), `corner` numbers behind the image.
+template <class T>
+struct PanelPixels {
+    Index top[widest_panel<T>], left[widest_panel<T>], corner[widest_panel<T>];
+
+    PanelPixels(const Patches& grid, Index first, Index count) {
+        Pixel pixel(grid, first);
+        const Index right = grid.out_width * grid.stride - grid.pad_left;
+        for (Index r = 0; r < count; ++r, pixel.left += grid.stride) {
+            if (pixel.left == right) pixel = Pixel(grid, first + r);
+            top[r] = pixel.top;
+            left[r] = pixel.left;
+            corner[r] = ((pixel.sample * grid.height + pixel.top) * grid.width + pixel.left) * grid.channels;
+        }
+    }
+};
+
 template <class T>
 void pack_pixel_rows(const Operand<T>& from, Index first, Index count, Index width, Index k0, Index length, T* to) {
     const Patches& grid = from.patches;
-    Pixel pixels[widest_panel<T>];
-    for (Index r = 0; r < count; ++r) pixels[r] = Pixel(grid, first + r);
+    const PanelPixels<T> pixels(grid, first, count);
+    const auto height = static_cast<std::size_t>(grid.height), across = static_cast<std::size_t>(grid.width);
+    const T* rows[widest_panel<T>];
+    std::fill(rows + count, rows + width, zero_row<T>);
     for (Index k = k0; k < k0 + length;) {
-        const Index tap = k / from.depth, channel = k % from.depth;
+        const Index tap = k / from.depth, channel = k % from.depth, u = tap / grid.taps_w, v = tap % grid.taps_w;
         const Index run = std::min(from.depth - channel, k0 + length - k);
-        const T* rows[widest_panel<T>];
-        for (Index r = 0; r < width; ++r) {
-            const Index at = r < count ? pixels[r].at(grid, tap / grid.taps_w, tap % grid.taps_w) : -1;
-            rows[r] = at < 0 ? zero_row<T> : from.data + at + channel;
+        const Index inside = (u * grid.width + v) * grid.channels + channel;
+        for (Index r = 0; r < count; ++r) {  // a negative number is a huge one without its sign
+            const bool seen = static_cast<std::size_t>(pixels.top[r] + u) < height &&
+                              static_cast<std::size_t>(pixels.left[r] + v) < across;
+            rows[r] = seen ? from.data + (pixels.corner[r] + inside) : zero_row<T>;
         }
         pack_transposed(rows, width, run, to + (k - k0) * width);
         k += run;
