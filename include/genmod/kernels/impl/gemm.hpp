@@ -81,7 +81,7 @@ struct Grain {
 inline Tiling cut(Index m, Index n, Index k, const Grain& grain) {
     // Few rows stay together, so that each panel of b is packed by the one tile that reads it; and in fewer, larger
     // tiles, since each packs the rows.
-    const Index together = grain.packed || n * k <= kept_panels ? grain.block : most_rows;
+    const Index together = grain.packed ? grain.block : n * k <= kept_panels ? near_rows : most_rows;
     const bool few = m <= together;
     const Index most = few ? together : grain.block, least_work = few ? 4 * tile_work : tile_work;
     const Index enough = few ? tiles_wanted() / 2 : tiles_wanted();

@@ -17,7 +17,7 @@ template <class T>
 inline constexpr Index tile_cols = 2 * simd::lanes<T>;
 
 // Steps of k between visits of c.
-inline constexpr Index k_block = 384;
+inline constexpr Index k_block = sizeof(simd::Batch<float>) == 64 ? 512 : 384;
 
 // The next tile's rows when `rows` are left.
 template <class T>
@@ -167,13 +167,15 @@ template <class T, int Rows, int Vectors, class Step>
             for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::load(to.start + to.start_offset[i] + j * lanes);
     }
     constexpr Fixed<tile_cols<T>> in_panel;
+    constexpr bool wide =
+        sizeof(Batch) == 64;  // a step is 28 multiply-adds: longer loops leave the cache of operations
     if (from.b_k == in_panel && from.a_k == Rows && from.a_row == 1)  // both are packed
-        add_steps<T, Rows, Vectors, Step, 4>(from, Fixed<1>{}, Fixed<Rows>{}, in_panel, sum);
+        add_steps<T, Rows, Vectors, Step, wide ? 2 : 4>(from, Fixed<1>{}, Fixed<Rows>{}, in_panel, sum);
     else if (from.b_k == in_panel && from.a_k == 1)  // rows of a where they lie
         // Two at a time: with four a quiet core is slower (0.87 against 0.95 of the peak).
         add_steps<T, Rows, Vectors, Step, 2>(from, from.a_row, Fixed<1>{}, in_panel, sum);
     else if (from.b_k == in_panel && from.a_row == 1)  // columns of a where they lie
-        add_steps<T, Rows, Vectors, Step, 2>(from, Fixed<1>{}, from.a_k, in_panel, sum);
+        add_steps<T, Rows, Vectors, Step, wide ? 1 : 2>(from, Fixed<1>{}, from.a_k, in_panel, sum);
     else
         add_steps<T, Rows, Vectors, Step, 1>(from, from.a_row, from.a_k, from.b_k, sum);
     finish_tile<T, Rows, Vectors>(sum, to);

@@ -4,11 +4,14 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
+#include "genmod/kernels/impl/simd.hpp"
 
 namespace genmod::kernels::detail {
 
 inline constexpr Index m_block = 168;    // rows of a packed block: a multiple of 14 and of 6
 inline constexpr Index most_rows = 336;  // of a block where b is large
+// Of one where b is small: processors with 512-bit vectors have 1 to 2 MB of second-level cache.
+inline constexpr Index near_rows = sizeof(simd::Batch<float>) == 64 ? most_rows : m_block;
 
 // Where row m = (sample, y, x) of c lies.
 struct OutputRows {
