@@ -9,7 +9,7 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/amx.hpp"
-#include "genmod/kernels/impl/bf16_tiles.hpp"
+#include "genmod/kernels/impl/bf16_pack.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
 #include "genmod/kernels/impl/gemm_gated.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"

@@ -9,6 +9,7 @@
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/impl/bf16.hpp"
+#include "genmod/kernels/impl/bf16_pack.hpp"
 #include "genmod/kernels/impl/conv2d.hpp"
 #include "genmod/kernels/impl/gemm.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
