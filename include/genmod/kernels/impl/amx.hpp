@@ -7,9 +7,10 @@
 #include "genmod/core/types.hpp"
 
 #if defined(__AMX_BF16__) && defined(__AVX512F__) && defined(__linux__)
-#include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "genmod/kernels/impl/xsimd.hpp"
 #endif
 
 namespace genmod::kernels::amx {
