@@ -35,7 +35,7 @@ void multiply_small(const T* a, Index a_row, Index a_k, Index rows, const T* b, 
     for (Index i = 0; i < tile_rows<T>; ++i) offset[i] = i * c_step;
     for (Index j = 0; j < columns; j += tile_cols<T>)
         for (Index i = 0; i < rows;) {
-            const Index height = tile_height<T>(rows - i), tiles = (rows - i) / height;
+            const Index height = tile_height<T>(rows - i), tiles = equal_tiles<T>(rows - i);
             T* out = c + i * c_step + j;
             const TileSource<T> from{a + i * a_row, a_row, a_k, b + j, b_step, depth};
             const TileTarget<T> to{out, go_on ? out : nullptr, offset, offset, nullptr};

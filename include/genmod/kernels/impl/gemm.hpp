@@ -106,7 +106,11 @@ Grain grain_of(const Product<T>& product, const Panels<T>& panels) {
     constexpr Index together = 2 * row_tile;
     const Index m = product.m, n = product.n, k = product.k;
     if (panels.tiles == nullptr)
-        return {.rows = tile_rows<T>, .cols = tile_cols<T>, .work = product_work(m, n, k), .packed = panels.given()};
+        return {.rows = tile_rows<T>,
+                .cols = tile_cols<T>,
+                .block = product.far_c() && k <= k_block ? far_rows : m_block,
+                .work = product_work(m, n, k),
+                .packed = panels.given()};
     return {.rows = together,
             .cols = tile_cols<T>,
             .block = most_rows / together * together,

@@ -21,10 +21,11 @@ namespace genmod::kernels::detail {
 inline constexpr Index serial_work = 1 << 20;  // products below this many multiply-adds wake no thread
 inline constexpr Index tile_work = 1 << 21;    // the least work of a parallel tile
 
-inline Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
-
 // Multiply-adds, of which an output costs as much as sixteen.
 inline Index product_work(Index m, Index n, Index k) { return m * n * std::max<Index>(k, 16); }
+
+// Most bytes from one row of a to the next that many panels of b may read where they lie.
+inline constexpr Index in_place_bytes = sizeof(simd::Batch<float>) == 64 ? 16384 : 1024;
 
 // Whether tiles may read a where it lies: few columns would not repay the packing, and short rows stay in the cache as
 // they are. Rows that fall into one set of the cache are packed.
@@ -34,7 +35,7 @@ bool reads_in_place(const Product<T>& product, const BlockRange& range) {
     if (!a.plain()) return false;
     if (range.rows == 1) return true;
     const Index bytes = std::max(a.i_step, a.k_step) * static_cast<Index>(sizeof(T));
-    if (range.cols > 4 * tile_cols<T> && bytes > 1024) return false;
+    if (range.cols > 4 * tile_cols<T> && bytes > in_place_bytes) return false;
     return (a.k_step == 1 && bytes % 2048 != 0) || (a.i_step == 1 && bytes < 2048);
 }
 
@@ -80,6 +81,7 @@ public:
           range_(range),
           panels_(panels),
           in_place_(panels.half == nullptr && reads_in_place(product, range)),
+          far_(product.far_c()),
           a_(in_place_ ? 0 : range.rows * deepest(range) + pack_slack<T>),
           b_(panels.full != nullptr ? 0 : deepest(range) * tile_cols<T> + pack_slack<T>) {}
 
@@ -99,8 +101,7 @@ public:
 
     TileSource<T> panel(Index column, Index cols, Index k, Index depth) const {
         constexpr Index step = tile_cols<T>;
-        if (panels_.full != nullptr)
-            return {.b = panels_.full + column * product_.k + k * step, .b_k = step, .depth = depth};
+        if (panels_.full != nullptr) return full_panel(panels_.full + column * product_.k + k * step, depth);
         if constexpr (std::same_as<T, float>)
             if (panels_.half != nullptr) return pairs(panels_.half + column * in_pairs(product_.k) + k * step, depth);
         if (panel_in_place(product_, range_.rows, cols))
@@ -111,12 +112,17 @@ public:
 
     void multiply(const BlockRows<T>& rows, Index cols, const TileSource<T>& from, const TileTarget<T>& to) const {
         if constexpr (dot_pairs)
-            if (panels_.half != nullptr) return multiply_panel<T, PairStep>(rows, range_.rows, cols, from, to);
-        multiply_panel(rows, range_.rows, cols, from, to);
+            if (panels_.half != nullptr) return multiply_panel<T, PairStep>(rows, range_.rows, cols, from, to, far_);
+        multiply_panel(rows, range_.rows, cols, from, to, far_);
     }
 
 private:
     static Index deepest(const BlockRange& range) { return in_pairs(std::min(k_block, range.depth)); }
+
+    TileSource<T> full_panel(const T* from, Index depth) const {
+        constexpr Index step = tile_cols<T>;
+        return {.b = from, .b_k = step, .depth = depth, .next = from + product_.k * step};
+    }
 
     TileSource<float> pairs(const bf16* from, Index depth) const {
         constexpr Index step = tile_cols<float>;
@@ -131,7 +137,7 @@ private:
     const Product<T>& product_;
     const BlockRange& range_;
     const Panels<T>& panels_;
-    bool in_place_;
+    bool in_place_, far_;
     Scratch<T> a_, b_;
 };
 

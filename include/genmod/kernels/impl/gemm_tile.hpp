@@ -1,0 +1,193 @@
+// The register tile of the matrix product. Every output is one chain of fused multiply-adds over ascending k, which
+// blocks of k interrupt and resume, so that no result depends on a tile's size, on lanes or on threads.
+#pragma once
+
+#include <type_traits>
+
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/impl/simd.hpp"
+
+namespace genmod::kernels::detail {
+
+inline Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
+
+// A register tile: 14 x 2 vectors where there are 32 wide registers, 6 x 2 elsewhere.
+template <class T>
+inline constexpr Index tile_rows = sizeof(simd::Batch<T>) == 64 ? 14 : 6;
+template <class T>
+inline constexpr Index tile_cols = 2 * simd::lanes<T>;
+
+// Steps of k between visits of c.
+inline constexpr Index k_block = sizeof(simd::Batch<float>) == 64 ? 512 : 384;
+
+// The next tile's height when `rows` are left. Where there are registers for high tiles they are as equal as can be:
+// a few rows that are left over would wait for their sums.
+template <class T>
+inline Index tile_height(Index rows) {
+    constexpr Index most = tile_rows<T>;
+    if (most > 8 && rows >= 8) return ceil_div(rows, ceil_div(rows, most));
+    if (rows >= most) return most;
+    return rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
+}
+
+// How many tiles of that height follow one another.
+template <class T>
+inline Index equal_tiles(Index rows) {
+    constexpr Index most = tile_rows<T>;
+    const Index height = tile_height<T>(rows);
+    return most > 8 && rows >= 8 ? rows - ceil_div(rows, most) * (height - 1) : rows / height;
+}
+
+// Where a tile's sums come from and go to: row i lies row_offset[i] behind the pointers.
+template <class T>
+struct TileTarget {
+    T* c = nullptr;
+    const T* start = nullptr;             // sums of the earlier blocks of k; null: zero
+    const Index* row_offset = nullptr;    // of c and residual
+    const Index* start_offset = nullptr;  // of start
+    const Epilogue<T>* finish = nullptr;  // null: the plain sum is stored
+};
+
+// Steps through a tile's operands: a at a_row, a_k; b (vectors side by side) at b_k.
+template <class T>
+struct TileSource {
+    const T* a = nullptr;
+    Index a_row = 0, a_k = 0;
+    const T* b = nullptr;
+    Index b_k = 0;
+    Index depth = 0;
+    const T* next = nullptr;  // numbers that will be needed, asked for meanwhile
+    Index next_step = 0;      // from one request to the following
+};
+
+// What a step of k does to a tile's vectors of sums.
+template <class T>
+struct FusedStep {
+    static simd::Batch<T> add(const simd::Batch<T>& a, const simd::Batch<T>& b, const simd::Batch<T>& sum) {
+        return simd::fma(a, b, sum);
+    }
+};
+
+template <class T, int Rows, int Vectors>
+[[gnu::always_inline]] inline void finish_tile(simd::Batch<T> (&sum)[Rows][Vectors], const TileTarget<T>& to) {
+    constexpr Index lanes = simd::lanes<T>;
+    if (to.finish != nullptr) {
+        const Epilogue<T>& finish = *to.finish;
+        if (finish.scale != T(1)) {
+            const simd::Batch<T> scale(finish.scale);
+#pragma GCC unroll 16
+            for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
+                for (int j = 0; j < Vectors; ++j) sum[i][j] = sum[i][j] * scale;
+        }
+        if (finish.bias != nullptr)
+#pragma GCC unroll 16
+            for (int j = 0; j < Vectors; ++j) {
+                const simd::Batch<T> bias = simd::load(finish.bias + j * lanes);
+#pragma GCC unroll 16
+                for (int i = 0; i < Rows; ++i) sum[i][j] = sum[i][j] + bias;
+            }
+        if (finish.residual != nullptr)
+#pragma GCC unroll 16
+            for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
+                for (int j = 0; j < Vectors; ++j)
+                    sum[i][j] = sum[i][j] + simd::load(finish.residual + to.row_offset[i] + j * lanes);
+        if (finish.mode == Accumulate::add)
+#pragma GCC unroll 16
+            for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
+                for (int j = 0; j < Vectors; ++j)
+                    sum[i][j] = sum[i][j] + simd::load(to.c + to.row_offset[i] + j * lanes);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
+        for (int j = 0; j < Vectors; ++j) simd::store(to.c + to.row_offset[i] + j * lanes, sum[i][j]);
+}
+
+// A step through memory that is known when compiled.
+template <Index step>
+using Fixed = std::integral_constant<Index, step>;
+
+// Adds all steps of k, `Unrolled` at a time: with fixed steps those need no address arithmetic, of which a core that
+// serves two threads has little to spare (Zen 3, busy neighbour: 0.70 to 0.87 of the peak, packed). Rows of a are
+// reached from every third one where their distance is not fixed, which leaves registers for all of them.
+template <class T, int Rows, int Vectors, class Step, int Unrolled, class ARow, class AStep, class BStep>
+[[gnu::always_inline]] inline void add_steps(const TileSource<T>& from, ARow a_row, AStep a_k, BStep b_k,
+                                             simd::Batch<T> (&sum)[Rows][Vectors]) {
+    using Batch = simd::Batch<T>;
+    const Index row_step = a_row, a_step = a_k, b_step = b_k;
+    constexpr int group = std::is_same_v<ARow, Index> ? 3 : Rows;
+    constexpr int groups = (Rows + group - 1) / group;
+    const T* a[groups];
+#pragma GCC unroll 16
+    for (int g = 0; g < groups; ++g) a[g] = from.depth > 0 ? from.a + group * g * row_step : nullptr;
+    const T* b = from.b;
+    const auto add = [&](int ahead) __attribute__((always_inline)) {
+        Batch column[Vectors];
+#pragma GCC unroll 16
+        for (int j = 0; j < Vectors; ++j)
+            column[j] = simd::in_register<T>(simd::load(b + ahead * b_step + j * simd::lanes<T>));
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i) {
+            const Batch value(a[i / group][i % group * row_step + ahead * a_step]);
+#pragma GCC unroll 16
+            for (int j = 0; j < Vectors; ++j) sum[i][j] = Step::add(value, column[j], sum[i][j]);
+        }
+    };
+    const auto advance = [&](int steps) __attribute__((always_inline)) {
+        b += steps * b_step;
+#pragma GCC unroll 16
+        for (int g = 0; g < groups; ++g) a[g] += steps * a_step;
+    };
+    Index k = from.depth;
+    const T* next = from.next;
+    if constexpr (Unrolled > 1)
+        for (; k >= Unrolled; k -= Unrolled) {
+            __builtin_prefetch(next, 0, 2);
+            next += from.next_step;
+#pragma GCC unroll 16
+            for (int ahead = 0; ahead < Unrolled; ++ahead) add(ahead);
+            advance(Unrolled);
+        }
+    for (; k > 0; --k) {
+        add(0);
+        advance(1);
+    }
+}
+
+// Rows x Vectors * lanes outputs.
+template <class T, int Rows, int Vectors, class Step>
+[[gnu::always_inline]] inline void multiply_tile(const TileSource<T>& from, const TileTarget<T>& to) {
+    using Batch = simd::Batch<T>;
+    constexpr Index lanes = simd::lanes<T>;
+    Batch sum[Rows][Vectors];
+    if (to.start == nullptr) {
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
+            for (int j = 0; j < Vectors; ++j) sum[i][j] = Batch(T(0));
+    } else {
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
+            for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::load(to.start + to.start_offset[i] + j * lanes);
+    }
+    constexpr Fixed<tile_cols<T>> in_panel;
+    constexpr bool wide =
+        sizeof(Batch) == 64;  // a step is 28 multiply-adds: longer loops leave the cache of operations
+    if (from.b_k == in_panel && from.a_k == Rows && from.a_row == 1)  // both are packed
+        add_steps<T, Rows, Vectors, Step, wide ? 2 : 4>(from, Fixed<1>{}, Fixed<Rows>{}, in_panel, sum);
+    else if (from.b_k == in_panel && from.a_k == 1)  // rows of a where they lie
+        // Two at a time: with four a quiet core is slower (0.87 against 0.95 of the peak).
+        add_steps<T, Rows, Vectors, Step, 2>(from, from.a_row, Fixed<1>{}, in_panel, sum);
+    else if (from.b_k == in_panel && from.a_row == 1)  // columns of a where they lie
+        add_steps<T, Rows, Vectors, Step, wide ? 1 : 2>(from, Fixed<1>{}, from.a_k, in_panel, sum);
+    else
+        add_steps<T, Rows, Vectors, Step, 1>(from, from.a_row, from.a_k, from.b_k, sum);
+    finish_tile<T, Rows, Vectors>(sum, to);
+}
+
+}  // namespace genmod::kernels::detail
