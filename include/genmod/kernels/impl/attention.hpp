@@ -17,7 +17,7 @@ namespace genmod::kernels::detail {
 // Queries that share the passage of the keys: as many as stay in the cache with their results, in parts enough for even
 // loads. Decides no bits.
 inline Index query_block(const AttentionShape& shape) {
-    constexpr Index least = 256, most = 1024, cached = 40960;
+    constexpr Index least = 256, most = 2048, cached = 81920;
     const Index parts = Index{8} * thread_count();
     const Index fitting = std::clamp(cached / std::max(Index{1}, shape.dim) / least * least, least, most);
     const Index even = shape.queries * shape.heads * shape.n / parts / least * least;
@@ -45,6 +45,14 @@ void attend_block(const AttentionShape& shape, const T* k, const T* v, Index fir
     multiply_small(v, Index{1}, dim, dim, scores, width, columns, keys, panel.result, width, first_key > 0);
 }
 
+// Asks for the rows first..last-1 of a block that will be next.
+template <class T>
+void fetch_rows(const T* from, Index step, Index first, Index last, Index dim) {
+    constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+    for (Index row = first; row < last; ++row)
+        for (Index d = 0; d < dim; d += line) __builtin_prefetch(from + row * step + d, 0, 2);
+}
+
 // One block of queries of one head.
 template <class T>
 void attend(const AttentionShape& shape, T scale, const Heads<const T>& q, const Heads<const T>& k,
@@ -67,11 +75,16 @@ void attend(const AttentionShape& shape, T scale, const Heads<const T>& q, const
         panel.begin();
     });
     const Index seen = shape.causal ? std::min(shape.keys, last) : shape.keys;
+    const bool far = seen * dim * static_cast<Index>(sizeof(T)) > 1 << 18;  // than the second-level cache
     for (Index key = 0; key < seen; key += key_block) {
         const Index count = std::min(key_block, shape.keys - key);
         gather_rows(head.at(shape, k, key), k.token_step, count, dim, keys);
         gather_rows(head.at(shape, v, key), v.token_step, count, dim, values);
+        const Index following = far ? std::clamp<Index>(seen - key - key_block, 0, key_block) : 0;
         each_panel([&](const QueryPanel<T>& panel, Index query, Index columns) {
+            const Index p = (query - first) / width, begin = following * p / panels, end = following * (p + 1) / panels;
+            fetch_rows(head.at(shape, k, key + key_block), k.token_step, begin, end, dim);
+            fetch_rows(head.at(shape, v, key + key_block), v.token_step, begin, end, dim);
             if (!shape.causal || key < query + columns)
                 attend_block(shape, keys, values, key, count, query, columns, panel, scores);
         });

@@ -64,11 +64,17 @@ void winograd_input_vector(const T* const (&rows)[winograd_in], Index step, cons
     }
 }
 
-// Transformed inputs of tiles first..last-1: to[point][tile][row], `plane` numbers from point to point. `zeros` holds
-// the six pixels of a row outside.
+// Where transformed inputs lie: to[chunk of channels][point][tile][row].
+struct WinogradInputs {
+    Index chunk;       // channels that lie together: whole vectors
+    Index row, plane;  // numbers from tile to tile and from point to point
+    Index chunk_step() const { return winograd_points * plane; }
+};
+
+// Transformed inputs of tiles first..last-1. `zeros` holds the six pixels of a row outside.
 template <class T>
 void winograd_transform_input(const T* image, const Patches& grid, const WinogradTiles& tiles, Index first, Index last,
-                              const T* zeros, T* to, Index row, Index plane) {
+                              const T* zeros, T* to, const WinogradInputs& place) {
     constexpr Index side = winograd_in, lanes = simd::lanes<T>;
     const Index channels = grid.channels, whole = channels / lanes * lanes;
     for (Index tile = first; tile < last; ++tile) {
@@ -85,9 +91,10 @@ void winograd_transform_input(const T* image, const Patches& grid, const Winogra
             rows[u] = in ? image + (corner + u * grid.width) * channels : zeros;
             inside[u] = left + u >= 0 && left + u < grid.width;
         }
-        T* const out = to + (tile - first) * row;
+        T* const out = to + (tile - first) * place.row;
+        const auto at = [&](Index c) { return out + c / place.chunk * place.chunk_step() + c % place.chunk; };
         for (Index c = 0; c < whole; c += lanes) {
-            winograd_input_vector<T>(rows, channels, inside, out + c, plane, ahead);
+            winograd_input_vector<T>(rows, channels, inside, at(c), place.plane, ahead);
             for (const T*& pixel : rows) pixel += lanes;
         }
         if (whole < channels) {
@@ -98,7 +105,7 @@ void winograd_transform_input(const T* image, const Patches& grid, const Winogra
                         part[(u * side + v) * lanes + c] = rows[u][v * channels + c];
                 rows[u] = part + u * side * lanes;
             }
-            winograd_input_vector<T>(rows, lanes, inside, out + whole, plane, 0);
+            winograd_input_vector<T>(rows, lanes, inside, at(whole), place.plane, 0);
         }
     }
 }

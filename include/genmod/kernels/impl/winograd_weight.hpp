@@ -166,7 +166,8 @@ void winograd_backward_weight(Index n, const T* x, const Patches& grid, const T*
             if (begin >= end) std::fill(to.sums, to.sums + part_size, T(0));
             for (Index first = begin; first < end; first += block) {
                 const Index last = std::min(end, first + block);
-                winograd_transform_input(x, grid, tiles, first, last, zeros.data(), x_block.data(), x_row, x_plane);
+                winograd_transform_input(x, grid, tiles, first, last, zeros.data(), x_block.data(),
+                                         {x_row, x_row, x_plane});
                 winograd_transform_gradient(dy, grid, out, tiles, first, last, dy_block.data(), dy_row, dy_plane);
                 for (Index point = 0; point < winograd_points; ++point)
                     to.add(point, 0, out, last - first, first > begin);
@@ -180,7 +181,7 @@ void winograd_backward_weight(Index n, const T* x, const Patches& grid, const T*
             const Index count = std::min(tiles.count - first, block);
             parallel_ranges(count, 8, [&](Index begin, Index end) {
                 winograd_transform_input(x, grid, tiles, first + begin, first + end, zeros.data(),
-                                         x_block.data() + begin * x_row, x_row, x_plane);
+                                         x_block.data() + begin * x_row, {x_row, x_row, x_plane});
                 winograd_transform_gradient(dy, grid, out, tiles, first + begin, first + end,
                                             dy_block.data() + begin * dy_row, dy_row, dy_plane);
             });
