@@ -12,6 +12,7 @@
 #include "genmod/core/context.hpp"
 #include "genmod/core/error.hpp"
 #include "genmod/kernels/impl/bf16.hpp"
+#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
 
 #include "tests/support/catch.hpp"
@@ -43,7 +44,24 @@ float flushed(float value) {
     return std::abs(value) < std::numeric_limits<float>::min() ? std::copysign(0.0f, value) : value;
 }
 
-float rounded(float value) { return flushed(to_float(to_bf16(value))); }
+float rounded(float value) { return to_float(to_bf16(flushed(value))); }
+
+// Any bits at all; halves that are ties, infinities, NaN and denormal numbers more often than by chance.
+std::vector<float> any_bits(Random& random, Index count) {
+    std::vector<float> result(static_cast<std::size_t>(count));
+    for (float& value : result) {
+        auto bits = static_cast<std::uint32_t>(random());
+        const auto one_of = [&](std::initializer_list<Index> from) {
+            return static_cast<std::uint32_t>(pick(random, from));
+        };
+        if (random() % 4 == 0) bits = (bits & 0xffff0000u) | one_of({0, 1, 0x7fff, 0x8000, 0x8001, 0xffff});
+        if (random() % 4 == 0) bits = (bits & 0x807fffffu) | one_of({0, 0x7f800000});
+        value = std::bit_cast<float>(bits);
+    }
+    return result;
+}
+
+std::uint16_t rounded_half(float value) { return to_bf16(flushed(value)).bits; }
 
 // One sum as the instruction makes it.
 float bf16_sum(const float* a, const float* b, Index k, float sum = 0) {
@@ -109,6 +127,26 @@ std::vector<float> by_pairs(const std::vector<float>& a, const PackedWeights<flo
 }
 
 }  // namespace
+
+TEST_CASE("numbers are rounded to bf16 to nearest even, denormal ones to zero, by vectors and one by one") {
+    Random random(31);
+    for (int repetition = 0; repetition < 200; ++repetition) {
+        const Index count = pick(random, {1, 15, 16, 17, 40, 1000});
+        const std::vector<float> from = any_bits(random, count);
+        std::vector<bf16> to(from.size());
+        kernels::detail::round_all(from.data(), count, to.data());
+        for (std::size_t i = 0; i < from.size(); ++i) REQUIRE(to[i].bits == rounded_half(from[i]));
+    }
+    constexpr Index width = kernels::detail::tile_cols<float>;
+    const Index pairs = 300;
+    const std::vector<float> rows = any_bits(random, 2 * pairs * width);
+    std::vector<bf16> to(rows.size());
+    kernels::detail::round_row_pairs(rows.data(), pairs, width, to.data());
+    const auto at = [](Index row, Index column) { return static_cast<std::size_t>(row * width + column); };
+    for (Index k = 0; k < 2 * pairs; ++k)
+        for (Index i = 0; i < width; ++i)
+            REQUIRE(to[at(k / 2 * 2, 2 * i + k % 2)].bits == rounded_half(rows[at(k, i)]));
+}
 
 TEMPLATE_TEST_CASE("products with packed weights have the bits of plain ones", "", float, double) {
     Random random(1);

@@ -12,6 +12,7 @@
 #include "genmod/kernels/impl/amx.hpp"
 #include "genmod/kernels/impl/attention_tile.hpp"
 #include "genmod/kernels/impl/bf16_pack.hpp"
+#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/bf16_tiles.hpp"
 
 namespace genmod::kernels::detail {

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 
 namespace genmod::kernels::detail {
@@ -38,13 +39,6 @@ public:
     FlushDenormals(const FlushDenormals&) = delete;
     FlushDenormals& operator=(const FlushDenormals&) = delete;
 };
-
-// value rounded to bf16, in the upper half of the result; NaN stays NaN.
-inline std::uint32_t rounded_bits(float value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    const std::uint32_t nan = bits | 0x00400000u, rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
-    return ((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded) & 0xffff0000u;
-}
 
 inline simd::Batch<float> even_of(const simd::Batch<float>& pairs) {
     using Words = simd::Batch<std::uint32_t>;

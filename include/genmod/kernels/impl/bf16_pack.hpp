@@ -1,15 +1,13 @@
-// Rounding to bf16, and rows of the first factor in the order of AMX's tiles.
+// Rows of the first factor, rounded to bf16 in the order of AMX's tiles.
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
 #include <cstring>
 
-#include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/gemm_product.hpp"
-#include "genmod/kernels/impl/simd.hpp"
 
 namespace genmod::kernels::detail {
 
@@ -20,50 +18,6 @@ inline constexpr Index a_tile = row_tile * k_tile;
 // Numbers k in whole tiles.
 inline Index in_tiles(Index k) { return (k + k_tile - 1) / k_tile * k_tile; }
 
-// Words of floats rounded to bf16, to nearest even, in their upper halves; NaN stays NaN.
-template <class Words>
-[[gnu::always_inline]] inline void round_words(Words& bits) {
-    const Words nan = bits | 0x00400000u, rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
-    bits = ((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded) & 0xffff0000u;
-}
-
-// to = 16 numbers rounded.
-inline void round_sixteen(const float* from, bf16* to) {
-    using Words [[gnu::vector_size(64)]] = std::uint32_t;
-    using Halves [[gnu::vector_size(32)]] = std::uint16_t;
-    Words bits;
-    std::memcpy(&bits, from, sizeof bits);
-    round_words(bits);
-    const Halves halves = __builtin_convertvector(bits >> 16, Halves);
-    std::memcpy(static_cast<void*>(to), &halves, sizeof halves);
-}
-
-// Rows [2 * pairs][width] of floats (whole vectors) rounded, as pairs [pairs][width][2].
-inline void round_row_pairs(const float* from, Index pairs, Index width, bf16* to) {
-    constexpr Index lanes = simd::lanes<float>;
-    using Words [[gnu::vector_size(sizeof(simd::Batch<float>))]] = std::uint32_t;
-    for (Index pair = 0; pair < pairs; ++pair, from += 2 * width, to += 2 * width)
-        for (Index i = 0; i < width; i += lanes) {
-            Words even, odd;
-            std::memcpy(&even, from + i, sizeof even);
-            std::memcpy(&odd, from + width + i, sizeof odd);
-            round_words(even);
-            round_words(odd);
-            const Words both = even >> 16 | odd;
-            std::memcpy(static_cast<void*>(to + 2 * i), &both, sizeof both);
-        }
-}
-
-inline void round_all(const float* from, Index count, bf16* to) {
-    for (; count >= 16; count -= 16, from += 16, to += 16) round_sixteen(from, to);
-    for (Index i = 0; i < count; ++i) to[i] = to_bf16(from[i]);
-}
-
-inline void round_parallel(const float* from, Index count, bf16* to) {
-    parallel_ranges(count, Index{1} << 16,
-                    [&](Index first, Index last) { round_all(from + first, last - first, to + first); });
-}
-
 // Writes one row of a into its tiles, from k = 0 on.
 class TileRowWriter {
 public:
@@ -73,7 +27,7 @@ public:
     void round(const float* from, Index count, Index step, const float* next) {
         pieces(count, [&](bf16* to, Index done, Index length) {
             if (step != 1) {
-                for (Index i = 0; i < length; ++i) to[i] = to_bf16(from[(done + i) * step]);
+                for (Index i = 0; i < length; ++i) to[i] = round_one(from[(done + i) * step]);
             } else if (length == k_tile) {
                 __builtin_prefetch(next + done);
                 __builtin_prefetch(next + done + 16);

@@ -9,7 +9,7 @@
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/conv2d.hpp"
-#include "genmod/kernels/impl/bf16_pack.hpp"
+#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/conv2d_few.hpp"
 #include "genmod/kernels/impl/conv2d_narrow.hpp"
 #include "genmod/kernels/impl/gemm.hpp"

@@ -10,6 +10,7 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/impl/bf16.hpp"
 #include "genmod/kernels/impl/bf16_pack.hpp"
+#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/conv2d.hpp"
 #include "genmod/kernels/impl/gemm.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
@@ -70,7 +71,7 @@ PackedWeights<T> pack_weights(const T* weight, Index n, Index k, Precision preci
     packed.bytes = numbers * static_cast<Index>(sizeof(bf16));
     detail::for_packed(packed, [&](Index at, Index row, Index column) {
         const bool inside = row < n && column < k;
-        packed.half[at] = inside ? to_bf16(static_cast<float>(weight[row * k + column])) : bf16{};
+        packed.half[at] = inside ? detail::round_one(static_cast<float>(weight[row * k + column])) : bf16{};
     });
     return packed;
 }

@@ -1,0 +1,83 @@
+// Rounding of floats to operands in bf16: to nearest even, denormal numbers to zero, NaN to NaN. Processors with
+// vdpbf16ps have an instruction for it.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "genmod/core/parallel.hpp"
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/simd.hpp"
+
+namespace genmod::kernels::detail {
+
+// The bits of floats rounded to bf16, in the upper halves of words: one word, or a vector of them.
+template <class Words>
+[[gnu::always_inline]] inline void round_words(Words& bits) {
+    const Words size = bits & 0x7fffffffu, nan = bits | 0x00400000u, zero = bits & 0x80000000u;
+    const Words nearest = bits + 0x7fffu + ((bits >> 16) & 1u), finite = size < 0x00800000u ? zero : nearest;
+    bits = (size > 0x7f800000u ? nan : finite) & 0xffff0000u;
+}
+
+inline std::uint32_t rounded_bits(float value) {
+    auto bits = std::bit_cast<std::uint32_t>(value);
+    round_words(bits);
+    return bits;
+}
+
+inline bf16 round_one(float value) { return {static_cast<std::uint16_t>(rounded_bits(value) >> 16)}; }
+
+// to = 16 numbers rounded.
+inline void round_sixteen(const float* from, bf16* to) {
+#if defined(__AVX512BF16__)
+    const __m256bh halves = _mm512_cvtneps_pbh(_mm512_loadu_ps(from));
+#else
+    using Words [[gnu::vector_size(64)]] = std::uint32_t;
+    using Halves [[gnu::vector_size(32)]] = std::uint16_t;
+    Words bits;
+    std::memcpy(&bits, from, sizeof bits);
+    round_words(bits);
+    const Halves halves = __builtin_convertvector(bits >> 16, Halves);
+#endif
+    std::memcpy(static_cast<void*>(to), &halves, sizeof halves);
+}
+
+inline void round_all(const float* from, Index count, bf16* to) {
+    for (; count >= 16; count -= 16, from += 16, to += 16) round_sixteen(from, to);
+    for (Index i = 0; i < count; ++i) to[i] = round_one(from[i]);
+}
+
+inline void round_parallel(const float* from, Index count, bf16* to) {
+    parallel_ranges(count, Index{1} << 16,
+                    [&](Index first, Index last) { round_all(from + first, last - first, to + first); });
+}
+
+// One vector of pairs: to = [lanes][2] of the rounded numbers of two rows.
+inline void round_vector_pairs(const float* even, const float* odd, bf16* to) {
+    using Words [[gnu::vector_size(sizeof(simd::Batch<float>))]] = std::uint32_t;
+#if defined(__AVX512BF16__)
+    using Halves [[gnu::vector_size(32)]] = std::uint16_t;
+    Halves low, high;
+    round_sixteen(even, reinterpret_cast<bf16*>(&low));
+    round_sixteen(odd, reinterpret_cast<bf16*>(&high));
+    const Words both = __builtin_convertvector(low, Words) | __builtin_convertvector(high, Words) << 16;
+#else
+    Words low, high;
+    std::memcpy(&low, even, sizeof low);
+    std::memcpy(&high, odd, sizeof high);
+    round_words(low);
+    round_words(high);
+    const Words both = low >> 16 | high;
+#endif
+    std::memcpy(static_cast<void*>(to), &both, sizeof both);
+}
+
+// Rows [2 * pairs][width] of floats (whole vectors) rounded, as pairs [pairs][width][2].
+inline void round_row_pairs(const float* from, Index pairs, Index width, bf16* to) {
+    for (Index pair = 0; pair < pairs; ++pair, from += 2 * width, to += 2 * width)
+        for (Index i = 0; i < width; i += simd::lanes<float>)
+            round_vector_pairs(from + i, from + width + i, to + 2 * i);
+}
+
+}  // namespace genmod::kernels::detail
