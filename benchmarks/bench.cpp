@@ -71,15 +71,17 @@ void measure(benchmark::State& state, const Family& family, const std::string& s
 }
 
 void serve_row(const std::string& row) {
-    for (const Family& family : families()) {
-        if (!row.starts_with(family.name + "_")) continue;
-        const Work work = family.prepare(row.substr(family.name.size() + 1));
-        char about[200];
-        std::snprintf(about, sizeof about, "\"gflop\": %.9g, \"parameters\": %lld, \"threads\": %d", work.gflop,
-                      static_cast<long long>(work.parameters), genmod::thread_count());
-        return serve(about, work.run, peak_gflops);
-    }
-    throw std::invalid_argument("there is no row " + row);
+    const std::vector<Family> all = families();
+    const Family* family = nullptr;  // the one of the longest name: packed_conv_... is not of "packed"
+    for (const Family& each : all)
+        if (row.starts_with(each.name + "_") && (family == nullptr || each.name.size() > family->name.size()))
+            family = &each;
+    if (family == nullptr) throw std::invalid_argument("there is no row " + row);
+    const Work work = family->prepare(row.substr(family->name.size() + 1));
+    char about[200];
+    std::snprintf(about, sizeof about, "\"gflop\": %.9g, \"parameters\": %lld, \"threads\": %d", work.gflop,
+                  static_cast<long long>(work.parameters), genmod::thread_count());
+    serve(about, work.run, peak_gflops);
 }
 
 int run(int argc, char** argv) {

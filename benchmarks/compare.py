@@ -18,7 +18,7 @@ HERE = ROOT / "benchmarks"
 PROGRAMS = ROOT / "build" / "bench" / "benchmarks"
 THREADS = 2
 
-PRODUCTS = ["Eigen plain", "OpenBLAS plain", "oneDNN float", "PyTorch eager"]
+PRODUCTS = ["Eigen plain", "OpenBLAS plain", "oneDNN plain", "PyTorch eager"]
 PICTURES = ["PyTorch eager", "PyTorch channels_last", "PyTorch channels_last+compile"]
 BF16 = ["PyTorch bf16", "PyTorch channels_last+bf16", "PyTorch channels_last+compile+bf16"]
 CONVOLUTION = r"\d+x\d+x\d+x\d+_\d+(_k\d+)?(_s\d+)?"
@@ -30,6 +30,7 @@ FAMILIES = {
     "bf16_packed": (r"\d+x\d+x\d+", ["oneDNN bf16", "PyTorch bf16", "PyTorch compile+bf16"]),
     "bf16_pairs": (r"\d+x\d+x\d+", []),
     "conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", *PICTURES]),
+    "packed_conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", PICTURES[2]]),
     "convinput": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),
     "convweight": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),
     "attention": (r"\d+x\d+x\d+x\d+", ["PyTorch eager"]),
@@ -61,7 +62,7 @@ QUICK = re.compile(
     r"|conv_1x(64x64x320_320|32x32x640_640|64x64x512_512|256x256x256_256|512x512x128_128|16x16x1280_1280|8x8x1280_1280)"
     r"|conv_64x(28x28x32_32|14x14x64_64|7x7x128_128)|attention_1x(4096|1024)x8x40|unet_(train|forward|ddim)_64"
     r"|vae_train_128|vae_decode_1000|realnvp_(train_512|sample_100000)|sampler_(ddim|euler_a|dpm\+\+2m)"
-    r"|packed_256x1280x11520|bf16_packed_(2048x2048x2048|256x1280x11520)|(bf16_)?(sd_(unet|vae)_64|clip_text_1)")
+    r"|packed_256x1280x11520|packed_conv_1x(32x32x640_640|8x8x1280_1280)|bf16_packed_(2048x2048x2048|256x1280x11520)|(bf16_)?(sd_(unet|vae)_64|clip_text_1)")
 
 
 def family_of(row):
@@ -172,7 +173,7 @@ class Worker:
 def command_of(row, peer):
     library, _, variant = peer.partition(" ")
     # Peers know what they do by their variants.
-    plain = "linear" + row.partition("packed")[2] if "packed" in row else row.removeprefix("bf16_")
+    plain = re.sub("^(bf16_)?packed_(?!conv)", "linear_", row).removeprefix("packed_").removeprefix("bf16_")
     if library == "genmod":
         return [PROGRAMS / "bench", "--serve", row]
     if library == "PyTorch":

@@ -2,6 +2,7 @@
 #include "benchmarks/families.hpp"
 #include "benchmarks/shapes.hpp"
 #include "genmod/kernels/conv2d.hpp"
+#include "genmod/kernels/packed.hpp"
 
 using namespace genmod;
 
@@ -34,6 +35,16 @@ struct Operands {
 Work forward(const std::string& sizes) {
     const Convolution s(sizes);
     return {.run = [o = Operands(s)]() mutable { kernels::conv2d(o.shape, o.x.data(), o.weight.data(), o.y.data()); },
+            .gflop = s.gflop()};
+}
+
+// With weights that were packed beforehand, as nn::freeze leaves them.
+Work forward_packed(const std::string& sizes) {
+    const Convolution s(sizes);
+    const Index taps = s.kernel * s.kernel * s.in;
+    Operands o(s);
+    const auto packed = kernels::pack_weights(o.weight.data(), s.out, taps, Precision::full);
+    return {.run = [o, packed]() mutable { kernels::conv2d_packed(o.shape, o.x.data(), packed, o.y.data()); },
             .gflop = s.gflop()};
 }
 
@@ -71,6 +82,10 @@ std::vector<Family> convolution_families() {
           "1x64x64x4_320",     "1x64x64x320_4",     "1x64x64x320_320_k1",   "64x28x28x96_32_k1", "1x64x64x320_320_s2",
           "64x28x28x32_64_s2", "64x14x14x64_64_s2", "128x28x28x32_64_k4_s2"},
          forward},
+        {"packed_conv",
+         {"1x64x64x320_320", "1x32x32x640_640", "1x64x64x512_512", "1x16x16x1280_1280", "1x8x8x1280_1280",
+          "64x7x7x128_128"},
+         forward_packed},
         {"convinput", trained, to_input},
         {"convweight", trained, to_weight}};
 }

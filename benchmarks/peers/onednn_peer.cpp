@@ -1,5 +1,6 @@
 // oneDNN's products and convolutions at their best: its own layouts, weights packed beforehand. Run by compare.py:
-//   onednn_peer ROW VARIANT     float or bf16; of convolutions also winograd (float)
+//   onednn_peer ROW VARIANT     float or bf16; of convolutions also winograd (float); of products also plain (float,
+//                               b as it lies)
 #include <cstddef>
 #include <cstdint>
 #include <dnnl.hpp>
@@ -50,9 +51,11 @@ std::function<void()> work(const dnnl::primitive& primitive, const std::unordere
     };
 }
 
-std::function<void()> product(const benchmarks::Product& s, const std::string& variant) {
+std::function<void()> product(const benchmarks::Product& s, const std::string& variant, bool transposed) {
     const auto type = type_of(variant);
-    const memory::desc a({s.m, s.k}, type, memory::format_tag::ab), b({s.k, s.n}, type, memory::format_tag::any);
+    const auto as_it_lies = transposed ? memory::format_tag::ba : memory::format_tag::ab;
+    const memory::desc a({s.m, s.k}, type, memory::format_tag::ab);
+    const memory::desc b({s.k, s.n}, type, variant == "plain" ? as_it_lies : memory::format_tag::any);
     const memory::desc c({s.m, s.n}, type, memory::format_tag::ab);
     const dnnl::matmul::primitive_desc plan(dnnl::matmul::desc(a, b, c), machine().engine);
     return work(dnnl::matmul(plan), {{DNNL_ARG_SRC, filled(plan.src_desc())},
@@ -113,9 +116,11 @@ std::function<void()> to_weight(const benchmarks::Convolution& s, const std::str
 }
 
 std::function<void()> prepare(const std::string& family, const std::string& sizes, const std::string& variant) {
-    const bool known = variant == "float" || variant == "bf16" || (variant == "winograd" && family == "conv");
+    const bool products = family == "product" || family == "linear";
+    const bool known = variant == "float" || variant == "bf16" || (variant == "winograd" && family == "conv") ||
+                       (variant == "plain" && products);
     try {
-        if (known && (family == "product" || family == "linear")) return product(benchmarks::Product(sizes), variant);
+        if (known && products) return product(benchmarks::Product(sizes), variant, family == "linear");
         if (known && family == "conv") return convolution(benchmarks::Convolution(sizes), variant);
         if (known && family == "convinput") return to_input(benchmarks::Convolution(sizes), variant);
         if (known && family == "convweight") return to_weight(benchmarks::Convolution(sizes), variant);
