@@ -55,14 +55,13 @@ inline void round_parallel(const float* from, Index count, bf16* to) {
 
 // One vector of pairs: to = [lanes][2] of the rounded numbers of two rows.
 inline void round_vector_pairs(const float* even, const float* odd, bf16* to) {
-    using Words [[gnu::vector_size(sizeof(simd::Batch<float>))]] = std::uint32_t;
 #if defined(__AVX512BF16__)
-    using Halves [[gnu::vector_size(32)]] = std::uint16_t;
-    Halves low, high;
-    round_sixteen(even, reinterpret_cast<bf16*>(&low));
-    round_sixteen(odd, reinterpret_cast<bf16*>(&high));
-    const Words both = __builtin_convertvector(low, Words) | __builtin_convertvector(high, Words) << 16;
+    using Halves [[gnu::vector_size(64)]] = std::uint16_t;
+    const auto rows = reinterpret_cast<Halves>(_mm512_cvtne2ps_pbh(_mm512_loadu_ps(odd), _mm512_loadu_ps(even)));
+    const Halves both = __builtin_shufflevector(rows, rows, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8,
+                                                24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 #else
+    using Words [[gnu::vector_size(sizeof(simd::Batch<float>))]] = std::uint32_t;
     Words low, high;
     std::memcpy(&low, even, sizeof low);
     std::memcpy(&high, odd, sizeof high);
