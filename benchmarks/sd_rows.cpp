@@ -40,7 +40,9 @@ std::shared_ptr<Network> frozen(const Config& config, bool half) {
 template <bool half>
 Work unet(const std::string& sizes) {
     const Index side = numbers(sizes, 1)[0];
-    const auto network = frozen<sd::Unet>(sd::UnetConfig{}, half);
+    sd::UnetConfig config;
+    if (half) config.frozen = kernels::fastest_bf16();
+    const auto network = frozen<sd::Unet>(config, half);
     const auto run = [=, x = random({2, side, side, 4}, 1), context = random({2, 77, 768}, 2)] {
         const NoGrad off;
         (*network)(Var<float>(x), Tensor<float>::full({2}, 500), Var<float>(context));

@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "genmod/autograd/var.hpp"
 #include "genmod/core/rng.hpp"
 #include "genmod/core/tensor.hpp"
+#include "genmod/core/types.hpp"
 #include "genmod/nn/conv2d.hpp"
+#include "genmod/nn/freeze.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/nn/norm.hpp"
 #include "genmod/nn/resample.hpp"
@@ -31,6 +34,8 @@ namespace ops = genmod::ops;
 struct UnetConfig {
     std::vector<Index> widths = {320, 640, 1280, 1280};  // all levels but the last have attention
     Index channels = 4, layers = 2, heads = 8, context = 768, groups = 32;
+    // Blocks are frozen as they are made, if at all: the whole network in float is never in memory.
+    std::optional<genmod::Precision> frozen;
     Index time() const { return 4 * widths[0]; }
 };
 
@@ -77,6 +82,11 @@ struct Level : nn::Module {
         resnets.emplace_back(
             nn::ResBlockOptions{.in = in, .out = out, .time = config.time(), .groups = config.groups, .eps = 1e-5},
             rng);
+        if (config.frozen) nn::freeze(resnets.back(), *config.frozen);
+    }
+    void add_attention(const UnetConfig& config, Index width, Rng& rng) {
+        attentions.emplace_back(config, width, rng);
+        if (config.frozen) nn::freeze(attentions.back(), *config.frozen);
     }
 
     Var<float> block(std::size_t k, const Var<float>& x, const Var<float>& time, const Var<float>& context) const {
@@ -111,7 +121,7 @@ struct Unet : nn::Module {
         const std::size_t levels = config.widths.size();
         for (std::size_t level = 0; level < levels; ++level) add_down(level, rng);
         mid_block.add_resnet(config, config.widths.back(), config.widths.back(), rng);
-        mid_block.attentions.emplace_back(config, config.widths.back(), rng);
+        mid_block.add_attention(config, config.widths.back(), rng);
         mid_block.add_resnet(config, config.widths.back(), config.widths.back(), rng);
         for (std::size_t level = levels; level-- > 0;) add_up(level, rng);
     }
@@ -156,7 +166,7 @@ private:
         Level& block = down_blocks.emplace_back();
         for (Index k = 0; k < config.layers; ++k) {
             block.add_resnet(config, k > 0 || level == 0 ? out : widths[level - 1], out, rng);
-            if (level + 1 < widths.size()) block.attentions.emplace_back(config, out, rng);
+            if (level + 1 < widths.size()) block.add_attention(config, out, rng);
         }
         if (level + 1 < widths.size()) block.downsamplers.emplace_back(out, out, rng);
     }
@@ -169,7 +179,7 @@ private:
         for (Index k = 0; k <= config.layers; ++k) {
             const Index skipped = k == config.layers ? above : out;
             block.add_resnet(config, (k > 0 ? out : below) + skipped, out, rng);
-            if (level + 1 < widths.size()) block.attentions.emplace_back(config, out, rng);
+            if (level + 1 < widths.size()) block.add_attention(config, out, rng);
         }
         if (level > 0) block.upsamplers.emplace_back(out, out, rng);
     }

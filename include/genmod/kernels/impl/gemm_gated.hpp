@@ -30,6 +30,8 @@ void multiply_gated_block(const Product<T>& product, const BlockRange& range, co
     for (Index side = 0; side < 2; ++side) {
         const Index column = side * half + range.n;
         Product<T> part = product;
+        part.m = range.rows;
+        part.n = range.cols;
         part.a.data += range.m * part.a.i_step;
         part.b.data += column * part.b.i_step;
         part.c = sums.data() + side * size;
