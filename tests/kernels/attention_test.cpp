@@ -11,6 +11,8 @@
 #include "genmod/core/rng.hpp"
 #include "genmod/core/tensor.hpp"
 #include "genmod/kernels/impl/attention_bf16.hpp"
+#include "genmod/kernels/impl/attention_frame.hpp"
+#include "genmod/kernels/impl/attention_tile.hpp"
 #include "tests/support/catch.hpp"
 
 namespace attention_test {
@@ -246,10 +248,14 @@ TEST_CASE("attention in AMX's order is attention in bf16, by tiles and by vector
         for (Index i = 0; i < y.size(); ++i) REQUIRE(std::abs(c.y[i] - y[i]) <= widest / 256);
         for (Index i = 0; i < log_sums.size(); ++i) REQUIRE(std::abs(c.log_sums[i] - log_sums[i]) <= 1e-5f * 30);
         Tensor<float> by_vectors = Tensor<float>::zeros(y.shape());
-        for (Index head = 0; head < shape.n * shape.heads; ++head)
-            kernels::detail::attend_tiles(c.shape, c.scale, c.of(c.q), c.of(c.k), c.of(c.v), c.into(by_vectors),
-                                          nullptr, kernels::detail::Head<float>(c.shape, head), 0, shape.queries,
-                                          false);
+        using namespace kernels::detail;
+        const AttentionOperands<float> operands{c.shape, c.scale, c.of(c.q), c.of(c.k), c.of(c.v), c.into(by_vectors),
+                                                nullptr};
+        for (Index head = 0; head < shape.n * shape.heads; ++head) {
+            const QueryBlock<float> block{operands, Head<float>(c.shape, head), 0, shape.queries};
+            TileProducts products(block, false);
+            attend(block, products);
+        }
         REQUIRE(same(by_vectors, c.y));
     }
 }

@@ -1,5 +1,5 @@
-// Tiled attention whose two products are in bf16, in the order of AMX's tiles; maxima, exponentials and sums are
-// floats.
+// Tiled attention whose two products are in bf16, in the order of AMX's tiles;
+// maxima, exponentials and sums are floats.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/attention.hpp"
 #include "genmod/kernels/impl/amx.hpp"
+#include "genmod/kernels/impl/attention_frame.hpp"
 #include "genmod/kernels/impl/attention_tile.hpp"
 #include "genmod/kernels/impl/bf16_pack.hpp"
 #include "genmod/kernels/impl/bf16_round.hpp"
@@ -17,8 +18,8 @@
 
 namespace genmod::kernels::detail {
 
-// Rows in tiles (the last ones may be short) times a panel [k_tiles][16 pairs][query_tile][2]: sums [rows][query_tile],
-// with room for whole tiles.
+// Rows in tiles (the last ones may be short) times a panel [k_tiles][16
+// pairs][query_tile][2]: sums [rows][query_tile], with room for whole tiles.
 inline void multiply_tile_rows(const bf16* a, Index rows, const bf16* panel, Index k_tiles, bool resume, bool hardware,
                                float* sums) {
     constexpr Index together = 2 * row_tile;
@@ -37,7 +38,8 @@ inline void multiply_tile_rows(const bf16* a, Index rows, const bf16* panel, Ind
 
 // Sizes of a head's tiles.
 struct HeadTiles {
-    Index dim, dim_tiles, dim_rows;  // numbers; in tiles of k; in whole tiles of rows
+    Index dim, dim_tiles,
+        dim_rows;  // numbers; in tiles of k; in whole tiles of rows
 
     explicit HeadTiles(Index numbers)
         : dim(numbers),
@@ -49,7 +51,8 @@ struct HeadTiles {
     static constexpr Index share_size() { return key_block * query_tile<float>; }
 };
 
-// A block of keys as rows of tiles, and of values with the numbers of a head as rows; zeros where there is none.
+// A block of keys as rows of tiles, and of values with the numbers of a head as
+// rows; zeros where there is none.
 struct KeyBlock {
     bf16 *keys, *values;
 
@@ -72,56 +75,59 @@ private:
     }
 };
 
-// One block of queries of one head.
-inline void attend_tiles(const AttentionShape& shape, float scale, const Heads<const float>& q,
-                         const Heads<const float>& k, const Heads<const float>& v, const Heads<float>& y,
-                         float* log_sums, const Head<float>& head, Index first, Index last,
-                         bool hardware = amx::available()) {
-    constexpr Index width = query_tile<float>, key_tiles = key_block / k_tile;
-    const HeadTiles tiles(shape.dim);
-    const Index panels = (last - first + width - 1) / width, state_size = RunningSoftmax<float>::size(tiles.dim_rows);
-    const Scratch<bf16> halves(panels * tiles.query_size() + tiles.key_size() + tiles.value_size() +
-                               HeadTiles::share_size());
-    const KeyBlock block{halves.data() + panels * tiles.query_size(),
-                         halves.data() + panels * tiles.query_size() + tiles.key_size()};
-    bf16* const shares = block.values + tiles.value_size();
-    // Room for scores, for a panel of queries, for values turned around and for a panel of results.
-    const Index room = std::max(key_block, tiles.dim_tiles * k_tile) * std::max(width, key_block);
-    const Scratch<float> states(panels * state_size + room);
-    float* const scores = states.data() + panels * state_size;
-    std::optional<amx::Tiles> configured;
-    if (hardware) configured.emplace();
-    const auto each_panel = [&](auto body) {
-        for (Index p = 0; p < panels; ++p) {
-            const Index query = first + p * width;
-            body(RunningSoftmax<float>(states.data() + p * state_size, tiles.dim_rows),
-                 halves.data() + p * tiles.query_size(), query, std::min(width, last - query));
-        }
-    };
-    each_panel([&](const RunningSoftmax<float>& state, bf16* queries, Index query, Index count) {
-        std::fill_n(scores, tiles.query_size(), 0.0f);
-        pack_panel_of(head.at(shape, q, query), q.token_step, count, shape.dim, scale, scores);
-        round_row_pairs(scores, tiles.dim_tiles * k_tile / 2, width, queries);
-        state.begin();
-    });
-    const Index seen = shape.causal ? std::min(shape.keys, last) : shape.keys;
-    for (Index key = 0; key < seen; key += key_block) {
-        const Index count = std::min(key_block, shape.keys - key);
-        block.pack(tiles, head.at(shape, k, key), k.token_step, head.at(shape, v, key), v.token_step, count, scores);
-        each_panel([&](const RunningSoftmax<float>& state, const bf16* queries, Index query, Index columns) {
-            if (shape.causal && key >= query + columns) return;
-            multiply_tile_rows(block.keys, key_block, queries, tiles.dim_tiles, false, hardware, scores);
-            if (shape.causal) mask_future(key, count, query, scores);
-            soften(count, shape.dim, key == 0, columns, scores, state);
-            std::fill(scores + count * width, scores + key_block * width, 0.0f);
-            round_row_pairs(scores, key_block / 2, width, shares);
-            multiply_tile_rows(block.values, tiles.dim, shares, key_tiles, key > 0, hardware, state.result);
-        });
+// Products in bf16, in the order of AMX's tiles; `hardware`: by AMX.
+class TileProducts {
+public:
+    explicit TileProducts(const QueryBlock<float>& block, bool hardware = amx::available())
+        : block_(block),
+          hardware_(hardware),
+          tiles_(block.operands.shape.dim),
+          halves_(block.panels() * tiles_.query_size() + tiles_.key_size() + tiles_.value_size() +
+                  HeadTiles::share_size()),
+          floats_(block.panels() * state_size() + room()) {
+        if (hardware) configured_.emplace();
     }
-    each_panel([&](const RunningSoftmax<float>& state, const bf16*, Index query, Index count) {
-        float* const sums = log_sums == nullptr ? nullptr : log_sums + head.row(shape) + query;
-        finish_panel(shape.dim, count, state, scores, head.at(shape, y, query), y.token_step, sums);
-    });
-}
+
+    RunningSoftmax<float> state(Index panel) const { return {floats_.data() + panel * state_size(), tiles_.dim_rows}; }
+    float* scores() const { return floats_.data() + block_.panels() * state_size(); }
+
+    void pack_queries(Index panel, Index first, Index count) const {
+        const AttentionOperands<float>& of = block_.operands;
+        std::fill_n(scores(), tiles_.query_size(), 0.0f);
+        pack_panel_of(block_.query(first), of.q.token_step, count, tiles_.dim, of.scale, scores());
+        round_row_pairs(scores(), tiles_.dim_tiles * k_tile / 2, query_tile<float>, queries(panel));
+    }
+    void pack_keys(Index key, Index count) const {
+        const AttentionOperands<float>& of = block_.operands;
+        keys().pack(tiles_, block_.key(key), of.k.token_step, block_.value(key), of.v.token_step, count, scores());
+    }
+    void score(Index panel, Index, Index) const {
+        multiply_tile_rows(keys().keys, key_block, queries(panel), tiles_.dim_tiles, false, hardware_, scores());
+    }
+    void add_values(Index panel, Index count, Index, bool first) const {
+        std::fill(scores() + count * query_tile<float>, scores() + HeadTiles::share_size(), 0.0f);
+        round_row_pairs(scores(), key_block / 2, query_tile<float>, shares());
+        multiply_tile_rows(keys().values, tiles_.dim, shares(), key_block / k_tile, !first, hardware_,
+                           state(panel).result);
+    }
+
+private:
+    Index state_size() const { return RunningSoftmax<float>::size(tiles_.dim_rows); }
+    // For scores, for a panel of queries, for values turned around and for a
+    // panel of results.
+    Index room() const {
+        return std::max(key_block, tiles_.dim_tiles * k_tile) * std::max(query_tile<float>, key_block);
+    }
+    bf16* queries(Index panel) const { return halves_.data() + panel * tiles_.query_size(); }
+    KeyBlock keys() const { return {queries(block_.panels()), queries(block_.panels()) + tiles_.key_size()}; }
+    bf16* shares() const { return keys().values + tiles_.value_size(); }
+
+    const QueryBlock<float>& block_;
+    bool hardware_;
+    HeadTiles tiles_;
+    Scratch<bf16> halves_;
+    Scratch<float> floats_;
+    std::optional<amx::Tiles> configured_;
+};
 
 }  // namespace genmod::kernels::detail
