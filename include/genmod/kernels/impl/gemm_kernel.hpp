@@ -58,15 +58,10 @@ inline void multiply_rows(Index rows, const TileSource<T>& from, const TileTarge
         case 4: return multiply_tiles<T, 4, Vectors, Step>(from, to, run);
         default: break;
     }
-    if constexpr (tile_rows < T >> 8) switch (rows) {
-            case 8: return multiply_tiles<T, 8, Vectors, Step>(from, to, run);
-            case 9: return multiply_tiles<T, 9, Vectors, Step>(from, to, run);
-            case 10: return multiply_tiles<T, 10, Vectors, Step>(from, to, run);
-            case 11: return multiply_tiles<T, 11, Vectors, Step>(from, to, run);
-            case 12: return multiply_tiles<T, 12, Vectors, Step>(from, to, run);
-            case 13: return multiply_tiles<T, 13, Vectors, Step>(from, to, run);
-            default: break;
-        }
+    if constexpr (tile_rows < T >> 8) {
+        if (rows == 8) return multiply_tiles<T, 8, Vectors, Step>(from, to, run);
+        if (rows == 11) return multiply_tiles<T, 11, Vectors, Step>(from, to, run);
+    }
     multiply_tiles<T, static_cast<int>(tile_rows<T>), Vectors, Step>(from, to, run);
 }
 

@@ -2,6 +2,7 @@
 // blocks of k interrupt and resume, so that no result depends on a tile's size, on lanes or on threads.
 #pragma once
 
+#include <cstdint>
 #include <type_traits>
 
 #include "genmod/core/types.hpp"
@@ -21,22 +22,36 @@ inline constexpr Index tile_cols = 2 * simd::lanes<T>;
 // Steps of k between visits of c.
 inline constexpr Index k_block = sizeof(simd::Batch<float>) == 64 ? 512 : 384;
 
-// The next tile's height when `rows` are left. Where there are registers for high tiles they are as equal as can be:
-// a few rows that are left over would wait for their sums.
+// Bit n: whether n rows, up to 63, are tiles of 14, 11 and 8 rows.
+inline constexpr std::uint64_t high_tiles = [] {
+    std::uint64_t sums = 1;
+    for (int rows = 8; rows < 64; ++rows)
+        for (const int height : {8, 11, 14})
+            if (rows >= height && (sums >> (rows - height) & 1) != 0) sums |= std::uint64_t{1} << rows;
+    return sums;
+}();
+
+// The next tile's height when `rows` are left. Where there are registers for high tiles, it is the highest that leaves
+// a number of rows for such ones: low tiles wait for their sums.
 template <class T>
 inline Index tile_height(Index rows) {
     constexpr Index most = tile_rows<T>;
-    if (most > 8 && rows >= 8) return ceil_div(rows, ceil_div(rows, most));
+    if (most == 14 && rows >= 64) return most;
+    if constexpr (most == 14)
+        for (const Index height : {14, 11, 8})
+            if (rows >= height && (high_tiles >> (rows - height) & 1) != 0) return height;
     if (rows >= most) return most;
+    if (most > 8 && rows >= 8) return 8;
     return rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
 }
 
 // How many tiles of that height follow one another.
 template <class T>
 inline Index equal_tiles(Index rows) {
-    constexpr Index most = tile_rows<T>;
     const Index height = tile_height<T>(rows);
-    return most > 8 && rows >= 8 ? rows - ceil_div(rows, most) * (height - 1) : rows / height;
+    Index tiles = 1;
+    while (rows - tiles * height >= height && tile_height<T>(rows - tiles * height) == height) ++tiles;
+    return tiles;
 }
 
 // Where a tile's sums come from and go to: row i lies row_offset[i] behind the pointers.
