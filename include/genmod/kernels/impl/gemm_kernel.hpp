@@ -13,6 +13,7 @@ struct TileRun {
     Index tiles = 1;
     Index a = 0, c = 0;    // in memory
     Index offsets = 0;     // in the tables of rows
+    Index before = 0;      // tiles of the same panel that other calls have done
     bool fetch_c = false;  // ask for the next tile's part of c, to be written
 };
 
@@ -22,16 +23,17 @@ inline void fetch_part(const T* c, const Index* row_offset) {
         for (int j = 0; j < Vectors; ++j) __builtin_prefetch(c + row_offset[i] + j * simd::lanes<T>, 1, 2);
 }
 
-// The tiles of a run. The first ones ask for the panel that will be next, a line of the cache every few steps: all at
-// once, its lines would keep the tile's own waiting.
+// The tiles of a run. The first ones of a panel ask for the panel that will be next, a line of the cache every few
+// steps: all at once, its lines would keep the tile's own waiting.
 template <class T, int Rows, int Vectors, class Step>
 void multiply_tiles(const TileSource<T>& source, TileTarget<T> to, const TileRun& run) {
     constexpr Index asking = 4, line = 64 / static_cast<Index>(sizeof(T));
     TileSource<T> from = source;
     const TileTarget<T> first = to;
     for (Index tile = 0; tile < run.tiles; ++tile) {
-        const bool asks = source.next != nullptr && tile < asking;
-        from.next = asks ? source.next + source.depth * source.b_k * tile / asking : source.b;
+        const Index part = run.before + tile;
+        const bool asks = source.next != nullptr && part < asking;
+        from.next = asks ? source.next + source.depth * source.b_k * part / asking : source.b;
         from.next_step = asks ? line : 0;
         if (run.fetch_c) {
             if (tile + 1 < run.tiles)
@@ -110,7 +112,7 @@ struct BlockRows {
 template <class T, class Step = FusedStep<T>>
 void multiply_panel(const BlockRows<T>& a, Index rows, Index cols, TileSource<T> from, TileTarget<T> to,
                     bool fetch_c = false) {
-    for (Index i = 0; i < rows;) {
+    for (Index i = 0, before = 0; i < rows;) {
         const Index height = tile_height<T>(rows - i);
         from.a = a.data + i * (a.packed ? from.depth : a.row_step);
         from.a_row = a.packed ? 1 : a.row_step;
@@ -119,6 +121,7 @@ void multiply_panel(const BlockRows<T>& a, Index rows, Index cols, TileSource<T>
         const TileRun run{.tiles = edge ? 1 : equal_tiles<T>(rows - i),
                           .a = height * (a.packed ? from.depth : a.row_step),
                           .offsets = height,
+                          .before = before,
                           .fetch_c = fetch_c};
         if (edge)
             multiply_edge<T, Step>(height, cols, from, to);
@@ -128,6 +131,7 @@ void multiply_panel(const BlockRows<T>& a, Index rows, Index cols, TileSource<T>
             multiply_rows<T, 1, Step>(height, from, to, run);
         const Index done = run.tiles * height;
         i += done;
+        before += run.tiles;
         to.row_offset += done;
         if (to.start_offset != nullptr) to.start_offset += done;
     }
