@@ -203,13 +203,33 @@ TEMPLATE_TEST_CASE("convolutions to few channels agree with the definition, in s
     for (int round = 0; round < 40; ++round) {
         ConvShape shape{.n = pick(random, {1, 2}),
                         .height = pick(random, {1, 4}),
-                        .width = pick(random, {16, 30, 270}),
+                        .width = pick(random, {9, 16, 30, 270}),
                         .out = pick(random, {1, 2, 3, 4, 5, 6})};
         shape.in = shape.width > 200 ? 8 : pick(random, {8, 16, 48, 400});
         shape.kernel_h = pick(random, {1, 2, 3});
         shape.kernel_w = pick(random, {2, 3, 4});
         shape.pad_top = static_cast<Index>(random() % 4) % shape.kernel_h;
         shape.pad_left = static_cast<Index>(random() % 8) % shape.kernel_w;
+        shape.height += shape.kernel_h;
+        Problem<TestType>(random, with_output(shape, pick(random, {0, 1}), pick(random, {0, 2})),
+                          static_cast<unsigned>(random()))
+            .check(16);
+    }
+}
+
+TEMPLATE_TEST_CASE("transposed convolutions to few channels agree with the definition", "", float, double) {
+    Random random(10);
+    for (int round = 0; round < 60; ++round) {
+        ConvShape shape{.n = pick(random, {1, 2, 3}),
+                        .height = pick(random, {1, 2, 6, 13, 20}),
+                        .width = pick(random, {10, 13, 27, 28, 64, 290}),
+                        .in = pick(random, {1, 2, 3, 4, 5, 6}),
+                        .kernel_h = pick(random, {1, 2, 3, 4, 5}),
+                        .kernel_w = pick(random, {2, 3, 4, 5}),
+                        .stride = pick(random, {2, 2, 3, 4})};
+        shape.out = shape.width > 200 ? 16 : pick(random, {16, 32, 48});
+        shape.pad_top = static_cast<Index>(random() % 4) % shape.kernel_h;
+        shape.pad_left = static_cast<Index>(random() % 4) % shape.kernel_w;
         shape.height += shape.kernel_h;
         Problem<TestType>(random, with_output(shape, pick(random, {0, 1}), pick(random, {0, 2})),
                           static_cast<unsigned>(random()))

@@ -7,25 +7,37 @@
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/impl/elementwise.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
+#include "genmod/kernels/impl/simd.hpp"
 
 namespace genmod::kernels::detail {
 
 inline constexpr Index narrow = 6;  // products with at most this many columns run along the rows of c instead
 inline constexpr Index narrow_work = 1 << 15;  // numbers of a that are worth another thread
 
-// The finished sums of `cols` rows of c from first on, of which sums holds the transpose, tile_cols numbers a row.
+// The outputs of `cols` rows of c from first on. `sums`, which are changed, hold the transpose, tile_cols numbers a
+// row.
 template <class T>
-void finish_narrow(const Product<T>& product, const T* sums, Index first, Index cols) {
+void finish_narrow(const Product<T>& product, T* sums, Index first, Index cols) {
     const Epilogue<T>& finish = product.epilogue;
     Index rows[tile_cols<T>];
     product.rows.offsets(first, cols, rows);
-    for (Index i = 0; i < cols; ++i) {
-        const Index row = rows[i];
-        for (Index j = 0; j < product.n; ++j) finish_number(finish, sums[j * tile_cols<T> + i], j, row + j, product.c);
-        if (finish.activation) unary_here(*finish.activation, product.c + row, product.c + row, product.n);
+    const bool more = finish.residual != nullptr || finish.mode == Accumulate::add;
+    for (Index j = 0; j < product.n; ++j, sums += tile_cols<T>) {
+        for (Index i = 0; i < cols; i += simd::lanes<T>) {
+            const simd::Batch<T> sum = simd::load(sums + i) * simd::Batch<T>(finish.scale);
+            simd::store(sums + i, finish.bias == nullptr ? sum : sum + simd::Batch<T>(finish.bias[j]));
+        }
+        T* const c = product.c + j;
+        for (Index i = 0; more && i < cols; ++i) {
+            if (finish.residual != nullptr) sums[i] += finish.residual[rows[i] + j];
+            if (finish.mode == Accumulate::add) sums[i] += c[rows[i]];
+        }
+        if (finish.activation) unary_here(*finish.activation, sums, sums, cols);
+        for (Index i = 0; i < cols; ++i) c[rows[i]] = sums[i];
     }
 }
 

@@ -11,7 +11,7 @@
 #include "genmod/kernels/impl/bf16.hpp"
 #include "genmod/kernels/impl/bf16_pack.hpp"
 #include "genmod/kernels/impl/bf16_round.hpp"
-#include "genmod/kernels/impl/conv2d.hpp"
+#include "genmod/kernels/impl/conv2d_patches.hpp"
 #include "genmod/kernels/impl/gemm.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/packed.hpp"

@@ -1,0 +1,76 @@
+// Gradients with respect to the weights of a convolution, as a product over implicit patches.
+#pragma once
+
+#include <algorithm>
+
+#include "genmod/core/memory.hpp"
+#include "genmod/core/parallel.hpp"
+#include "genmod/core/types.hpp"
+#include "genmod/kernels/conv2d.hpp"
+#include "genmod/kernels/impl/conv2d_few.hpp"
+#include "genmod/kernels/impl/conv2d_patches.hpp"
+#include "genmod/kernels/impl/gemm_block.hpp"
+#include "genmod/kernels/impl/gemm_pack.hpp"
+
+namespace genmod::kernels::detail {
+
+// The number of parts that the sum over pixels is cut into: by shape alone. Large weights have tiles enough without.
+inline Index pixel_chunks(Index pixels, Index weights) {
+    const Index by_size = std::max<Index>(1, (Index{1} << 18) / std::max<Index>(weights, 1));
+    return std::clamp<Index>(std::min(by_size, pixels / 256), 1, 16);
+}
+
+// to = [to +] the sum of `count` parts, in their order.
+template <class T>
+void sum_parts(const T* parts, Index count, Index size, T* to, Accumulate mode) {
+    parallel_ranges(size, 1 << 14, [&](Index first, Index last) {
+        for (Index i = first; i < last; ++i) {
+            T sum = parts[i];
+            for (Index part = 1; part < count; ++part) sum += parts[part * size + i];
+            to[i] = mode == Accumulate::add ? to[i] + sum : sum;
+        }
+    });
+}
+
+// dweight [out, taps * in] = dy transposed * patches, the pixels cut into chunks.
+template <class T>
+void backward_weight_patches(const ConvShape& shape, const T* x, const T* dy, T* dweight, Accumulate mode) {
+    const Patches patches = forward_patches(shape);
+    const Index pixels = shape.n * shape.out_height * shape.out_width;
+    Product<T> product;
+    product.m = shape.out;
+    product.n = shape.kernel_h * shape.kernel_w * shape.in;
+    product.k = pixels;
+    product.a = strided(dy, Index{1}, shape.out, pixels);
+    product.b = is_pointwise(patches) ? strided(x, Index{1}, shape.in, pixels)
+                                      : image_patches(OperandKind::pixel_columns, x, patches);
+    product.rows = even_rows(product.n);
+    const Index size = product.m * product.n, chunks = pixel_chunks(pixels, size);
+    const Index chunk = ceil_div(pixels, chunks);
+    const bool few = few_outputs<T>(shape);
+    const Index n_step = few || size * chunk < 4 * tile_work ? product.n : 4 * tile_cols<T>;
+    const Index m_tiles = ceil_div(product.m, m_block), n_tiles = ceil_div(product.n, n_step);
+    Scratch<T> parts(chunks == 1 ? 0 : chunks * size);
+    const auto body = [&](Index tile) {
+        const Index part = tile / (m_tiles * n_tiles);
+        Product<T> own = product;
+        own.c = chunks == 1 ? dweight : parts.data() + part * size;
+        if (chunks == 1) own.epilogue.mode = mode;
+        if (few)
+            return weights_of_few(shape, x, dy, part * chunk, std::min(pixels, (part + 1) * chunk), own.c,
+                                  own.epilogue.mode);
+        BlockRange range{.m = tile / n_tiles % m_tiles * m_block, .n = tile % n_tiles * n_step, .k = part * chunk};
+        range.rows = std::min(m_block, product.m - range.m);
+        range.cols = std::min(n_step, product.n - range.n);
+        range.depth = std::clamp<Index>(pixels - range.k, 0, chunk);
+        multiply_block(own, range, Panels<T>{});
+    };
+    const Index tiles = chunks * m_tiles * n_tiles;
+    if (size * pixels < serial_work)
+        for (Index tile = 0; tile < tiles; ++tile) body(tile);
+    else
+        parallel_for(tiles, body);
+    if (chunks > 1) sum_parts(parts.data(), chunks, size, dweight, mode);
+}
+
+}  // namespace genmod::kernels::detail
