@@ -5,12 +5,14 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "genmod/core/context.hpp"
 #include "genmod/core/error.hpp"
+#include "genmod/core/memory.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/support/naive_conv2d.hpp"
@@ -310,6 +312,25 @@ TEST_CASE("a sample of a convolution does not depend on the other samples") {
             CHECK(std::equal(y_one.begin(), y_one.end(), y.begin() + y_first));
             CHECK(std::equal(dx_one.begin(), dx_one.end(), dx.begin() + x_first));
         }
+    }
+}
+
+TEST_CASE("outputs that go past the caches have the bits of those that do not") {
+    Random random(11);
+    const ConvShape one =
+        with_output({.height = 129, .width = 128, .in = 8, .out = 16, .pad_top = 1, .pad_left = 1}, 1, 1);
+    ConvShape many = one;
+    many.n = (Index{36} << 20) / (y_size(one) * static_cast<Index>(sizeof(float)));
+    const auto x = numbers<float>(random, x_size(many)), weight = numbers<float>(random, weight_size(one));
+    const auto bias = numbers<float>(random, one.out), residual = numbers<float>(random, y_size(many));
+    const Index size = y_size(one);
+    const std::shared_ptr<float[]> y = pooled<float>(y_size(many));  // aligned
+    std::vector<float> y_one(static_cast<std::size_t>(size));
+    kernels::conv2d(many, x.data(), weight.data(), y.get(), {.bias = bias.data(), .residual = residual.data()});
+    for (const Index n : {Index{0}, many.n / 2, many.n - 1}) {
+        kernels::conv2d(one, x.data() + n * x_size(one), weight.data(), y_one.data(),
+                        {.bias = bias.data(), .residual = residual.data() + n * size});
+        CHECK(std::equal(y_one.begin(), y_one.end(), y.get() + n * size));
     }
 }
 

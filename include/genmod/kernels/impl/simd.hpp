@@ -113,6 +113,33 @@ inline void store(T* to, const Batch<T>& value) {
     value.store_unaligned(to);
 }
 
+// Whether a vector is a whole line of the cache, so that it can go past the cache to memory.
+#if defined(__AVX512F__)
+template <class T>
+inline constexpr bool streams = sizeof(Batch<T>) == 64;
+#else
+template <class T>
+inline constexpr bool streams = false;
+#endif
+
+// Stores a vector that no one will read soon: where it streams, the line is not fetched first. `to` is aligned to 64
+// bytes. end_stream() comes before another thread may read it.
+template <class T>
+inline void stream(T* to, const Batch<T>& value) {
+#if defined(__AVX512F__)
+    if constexpr (streams<T> && sizeof(T) == 4)
+        return _mm512_stream_ps(to, value);
+    else if constexpr (streams<T>)
+        return _mm512_stream_pd(to, value);
+#endif
+    store(to, value);
+}
+inline void end_stream() {
+#if defined(__AVX512F__)
+    _mm_sfence();
+#endif
+}
+
 // x << bits, for 32 or 64 bits a lane. (g++ 12 warns of the plain AVX-512 intrinsics, as above.)
 template <int bits, class Bits>
 inline Batch<Bits> shift_left(const Batch<Bits>& x) {
