@@ -5,6 +5,7 @@
 #include <string>
 
 #include "genmod/autograd/var.hpp"
+#include "genmod/core/memory.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/packed.hpp"
 #include "genmod/nn/module.hpp"
@@ -17,7 +18,7 @@ namespace genmod::nn {
 // models in float, these weights take half the memory; linear layers and convolutions other than Winograd's multiply
 // in bf16 and sum in float. With bf16_tiles all convolutions and attention do, and sums go in another order;
 // kernels::fastest_bf16() names the faster of the two (kernels/packed.hpp). Layers with fewer than eight outputs stay
-// as they are.
+// as they are. The memory of the originals goes back to the system, with all that the pool keeps.
 //
 // A frozen model is saved, cloned and differentiated with respect to its inputs as before, and may be shared by
 // threads. It is no longer trained or loaded: the weights are constants, and whoever asks for their value() gets an
@@ -34,6 +35,7 @@ void freeze(Model& model, Precision precision = Precision::full) {
                                                     kernels::pack_weights(weight.data(), n, k, precision)));
         }
     });
+    Pool::instance().trim();
 }
 
 }  // namespace genmod::nn
