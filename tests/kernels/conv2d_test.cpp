@@ -70,6 +70,16 @@ ConvShape small_kernel(Random& random) {
     return with_output(s, pad_bottom, pad_right);
 }
 
+// 3x3, stride 1, of small pictures with many channels, which go another way alone than with others.
+ConvShape many_channels(Random& random) {
+    ConvShape s{.n = pick(random, {1, 2, 5}), .pad_top = 1, .pad_left = 1};
+    s.height = pick(random, {4, 5, 8});
+    s.width = pick(random, {4, 7, 8});
+    s.in = pick(random, {128, 130, 161});
+    s.out = pick(random, {128, 131, 160});
+    return with_output(s, 1, 1);
+}
+
 std::string text(const ConvShape& s) {
     return message("n ", s.n, ", ", s.height, "x", s.width, "x", s.in, " -> ", s.out_height, "x", s.out_width, "x",
                    s.out, ", kernel ", s.kernel_h, "x", s.kernel_w, ", stride ", s.stride, ", pad ", s.pad_top, " ",
@@ -171,6 +181,19 @@ TEMPLATE_TEST_CASE("3x3 convolutions agree with the definition", "", float, doub
         const ConvShape shape = small_kernel(random);
         const Problem<TestType> problem(random, shape, static_cast<unsigned>(random()));
         problem.check(64, winograd_share);
+    }
+}
+
+TEST_CASE("small pictures of many channels agree with the definition") {
+    Random random(12);
+    for (unsigned parts = 0; parts < 16; ++parts) {
+        const ConvShape shape = many_channels(random);
+        const Problem<float> problem(random, shape, parts);
+        INFO(text(shape) << ", mode " << static_cast<int>(problem.forward.mode));
+        const auto y_sums = naive::conv2d(shape, problem.x.data(), problem.weight.data());
+        const auto dx_sums = naive::conv2d_backward_input(shape, problem.dy.data(), problem.weight.data());
+        CHECK(error(problem.y(), y_sums, problem.forward, shape.out, problem.dy, winograd_share) <= 64);
+        CHECK(error(problem.dx(), dx_sums, problem.backward, shape.in, problem.x, winograd_share) <= 64);
     }
 }
 
@@ -295,7 +318,9 @@ TEST_CASE("convolutions give equal bits for any threads and executors") {
 TEST_CASE("a sample of a convolution does not depend on the other samples") {
     Random random(6);
     for (int round = 0; round < 40; ++round) {
-        ConvShape shape = round % 2 == 0 ? any_shape(random) : small_kernel(random);
+        ConvShape shape = round % 4 == 3   ? many_channels(random)
+                          : round % 2 == 0 ? any_shape(random)
+                                           : small_kernel(random);
         shape.n = pick(random, {2, 5, 9});
         const Problem<float> problem(random, shape, static_cast<unsigned>(random()) & 13u);
         const std::vector<float> y = problem.y(), dx = problem.dx();

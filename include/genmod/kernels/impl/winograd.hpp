@@ -10,9 +10,11 @@
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/winograd_few.hpp"
 #include "genmod/kernels/impl/winograd_panels.hpp"
 #include "genmod/kernels/impl/winograd_tiles.hpp"
 #include "genmod/kernels/impl/winograd_transform.hpp"
+#include "genmod/kernels/impl/winograd_work.hpp"
 
 namespace genmod::kernels::detail {
 
@@ -41,19 +43,6 @@ void winograd_multiply(const T* inputs, Index in_row, const T* weights, Index de
         .c = sums, .start = resume ? sums : nullptr, .row_offset = sum_rows, .start_offset = sum_rows};
     multiply_panel(rows, tiles, columns <= simd::lanes<T> ? simd::lanes<T> : tile_cols<T>, from, to);
 }
-
-// Everything that the two orders of work below share.
-template <class T>
-struct WinogradWork {
-    const T* image;
-    const Patches& grid;
-    const WinogradTiles tiles;
-    const ConvWeights<T>& weights;
-    Index in, columns;
-    const T* zeros;
-    T* c;
-    const Epilogue<T>& epilogue;
-};
 
 // Many tiles: the weights are transformed first, all of them; then blocks of tiles pass through the cache.
 template <class T>
@@ -140,8 +129,8 @@ void winograd_by_weights(const WinogradWork<T>& work) {
     });
 }
 
-// c [n, out_height, out_width, columns] = image convolved with 3x3 weights. Either way each sum is one chain over
-// ascending channels.
+// c [n, out_height, out_width, columns] = image convolved with 3x3 weights. Each sum is one chain over ascending
+// channels, whichever way it goes.
 template <class T>
 void winograd_convolve(Index n, const T* image, const Patches& grid, const ConvWeights<T>& weights, Index columns, T* c,
                        const Epilogue<T>& epilogue) {
@@ -149,7 +138,10 @@ void winograd_convolve(Index n, const T* image, const Patches& grid, const ConvW
     Scratch<T> zeros(winograd_in * in);
     std::fill(zeros.data(), zeros.data() + winograd_in * in, T(0));
     const WinogradWork<T> work{image, grid, WinogradTiles(grid, n), weights, in, columns, zeros.data(), c, epilogue};
-    if (work.tiles.count <= winograd_few && in * columns >= 128 * 128)
+    const bool large = in * columns >= 128 * 128;
+    if (work.tiles.count <= few_tiles && large)
+        winograd_by_channels(work);
+    else if (work.tiles.count <= winograd_few && large)
         winograd_by_weights(work);
     else
         winograd_by_tiles(work);
