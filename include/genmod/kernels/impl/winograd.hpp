@@ -77,7 +77,7 @@ void winograd_by_tiles(const WinogradWork<T>& work) {
     });
 }
 
-inline constexpr Index winograd_few = 160;  // tiles
+inline constexpr Index most_by_weights = 160;  // tiles
 
 // Channels at a time, and most panels of columns that are worked on together: their transforms stay in the second-level
 // cache, of which processors with 512-bit vectors have 1 to 2 MB.
@@ -106,7 +106,7 @@ void winograd_by_weights(const WinogradWork<T>& work) {
         const Index panels = ceil_div(last - first, step), room_size = winograd_room<T>(work.weights, in);
         Scratch<T> room(group_size * room_size), weights(winograd_points * weight_plane);
         Scratch<T> sums(winograd_points * sum_plane);
-        Index sum_rows[winograd_few];
+        Index sum_rows[most_by_weights];
         for (Index i = 0; i < tiles; ++i) sum_rows[i] = i * width;
         const T* packed[winograd_group];
         for (Index p = 0; p < panels; ++p)
@@ -141,7 +141,7 @@ void winograd_convolve(Index n, const T* image, const Patches& grid, const ConvW
     const bool large = in * columns >= 128 * 128;
     if (work.tiles.count <= few_tiles && large)
         winograd_by_channels(work);
-    else if (work.tiles.count <= winograd_few && large)
+    else if (work.tiles.count <= most_by_weights && large)
         winograd_by_weights(work);
     else
         winograd_by_tiles(work);

