@@ -114,13 +114,8 @@ inline void store(T* to, const Batch<T>& value) {
 }
 
 // Whether a vector is a whole line of the cache, so that it can go past the cache to memory.
-#if defined(__AVX512F__)
 template <class T>
 inline constexpr bool streams = sizeof(Batch<T>) == 64;
-#else
-template <class T>
-inline constexpr bool streams = false;
-#endif
 
 // Stores a vector that no one will read soon: where it streams, the line is not fetched first. `to` is aligned to 64
 // bytes. end_stream() comes before another thread may read it.
