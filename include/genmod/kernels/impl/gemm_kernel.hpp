@@ -63,6 +63,7 @@ inline void multiply_rows(Index rows, const TileSource<T>& from, const TileTarge
     if constexpr (tile_rows < T >> 8) {
         if (rows == 8) return multiply_tiles<T, 8, Vectors, Step>(from, to, run);
         if (rows == 11) return multiply_tiles<T, 11, Vectors, Step>(from, to, run);
+        if (rows == 13) return multiply_tiles<T, 13, Vectors, Step>(from, to, run);
     }
     multiply_tiles<T, static_cast<int>(tile_rows<T>), Vectors, Step>(from, to, run);
 }

@@ -22,11 +22,11 @@ inline constexpr Index tile_cols = 2 * simd::lanes<T>;
 // Steps of k between visits of c.
 inline constexpr Index k_block = sizeof(simd::Batch<float>) == 64 ? 512 : 384;
 
-// Bit n: whether n rows, up to 63, are tiles of 14, 11 and 8 rows.
+// Bit n: whether n rows, up to 63, are tiles of 14, 13, 11 and 8 rows.
 inline constexpr std::uint64_t high_tiles = [] {
     std::uint64_t sums = 1;
     for (int rows = 8; rows < 64; ++rows)
-        for (const int height : {8, 11, 14})
+        for (const int height : {8, 11, 13, 14})
             if (rows >= height && (sums >> (rows - height) & 1) != 0) sums |= std::uint64_t{1} << rows;
     return sums;
 }();
@@ -38,7 +38,7 @@ inline Index tile_height(Index rows) {
     constexpr Index most = tile_rows<T>;
     if (most == 14 && rows >= 64) return most;
     if constexpr (most == 14)
-        for (const Index height : {14, 11, 8})
+        for (const Index height : {14, 13, 11, 8})
             if (rows >= height && (high_tiles >> (rows - height) & 1) != 0) return height;
     if (rows >= most) return most;
     if (most > 8 && rows >= 8) return 8;
