@@ -11,6 +11,7 @@
 #include "genmod/kernels/impl/bf16.hpp"
 #include "genmod/kernels/impl/bf16_tiles.hpp"
 #include "genmod/kernels/impl/elementwise.hpp"
+#include "genmod/kernels/impl/gemm_image.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/gemm_product.hpp"
@@ -197,7 +198,10 @@ void multiply_block(const Product<T>& product, const BlockRange& range, const Pa
         tiles = panels.tiles != nullptr;
         if (tiles) multiply_block_tiles(product, range, panels.tiles);
     }
-    if (!tiles) multiply_block_panels(product, range, panels);
+    if (!tiles && panels.half == nullptr && reads_image(product))
+        multiply_image_block(product, range, panels.full);
+    else if (!tiles)
+        multiply_block_panels(product, range, panels);
     if (product.epilogue.activation) activate_block(product, range);
 }
 
