@@ -242,6 +242,24 @@ TEMPLATE_TEST_CASE("convolutions to few channels agree with the definition, in s
     }
 }
 
+TEMPLATE_TEST_CASE("rows of pixels that are cut into blocks agree with the definition", "", float, double) {
+    Random random(11);
+    for (int round = 0; round < 12; ++round) {
+        ConvShape shape{.n = pick(random, {1, 2}),
+                        .height = pick(random, {3, 5}),
+                        .width = pick(random, {150, 400, 701}),
+                        .in = pick(random, {1, 3, 20}),
+                        .out = pick(random, {7, 16, 33, 64}),
+                        .kernel_w = pick(random, {2, 4, 5}),
+                        .stride = pick(random, {1, 2}),
+                        .pad_top = 1};
+        shape.pad_left = static_cast<Index>(random() % 4) % shape.kernel_w;
+        Problem<TestType>(random, with_output(shape, pick(random, {0, 1}), pick(random, {0, 2})),
+                          static_cast<unsigned>(random()))
+            .check(16);
+    }
+}
+
 TEMPLATE_TEST_CASE("transposed convolutions to few channels agree with the definition", "", float, double) {
     Random random(10);
     for (int round = 0; round < 60; ++round) {

@@ -103,7 +103,9 @@ void multiply_runs(const T* const* rows, Index runs, Index length, Index run_ste
     finish_tile<T, Rows, Vectors>(sum, to);
 }
 
-// Whether a block's rows are read from the image: where its columns would not repay packing them.
+// Whether a block's rows are read from the image: where its columns would not repay packing them. Measured with AVX-512
+// on two threads, against packing: 28 x 28 x 1 to 32 channels, 4 x 4, stride 2, a third of the time; 14 x 14 x 32 to 64
+// 7 to 9 % less, 28 x 28 x 64 to 64 (3 x 3, stride 2) 7 % less.
 template <class T>
 bool reads_image(const Product<T>& product) {
     const Operand<T>& a = product.a;
