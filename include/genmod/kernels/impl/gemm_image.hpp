@@ -1,5 +1,5 @@
 // Blocks of a matrix product whose rows are patches of an image, without packing them: for few columns that would take
-// a quarter of the time. The part of the image that a block sees is copied once, with zeros around, so that a row of
+// up to a quarter of the time. The part of the image that a block sees is copied once, with zeros around, so that a row of
 // taps is one run of numbers; tiles read each of their rows from where its pixel lies.
 #pragma once
 
@@ -104,7 +104,7 @@ void multiply_runs(const T* const* rows, Index runs, Index length, Index run_ste
 }
 
 // Whether a block's rows are read from the image: where its columns would not repay packing them. Measured with AVX-512
-// on two threads, against packing: 28 x 28 x 1 to 32 channels, 4 x 4, stride 2, a third of the time; 14 x 14 x 32 to 64
+// on one thread, against packing: 28 x 28 x 1 to 32 channels, 4 x 4, stride 2, a third of the time; 14 x 14 x 32 to 64
 // 7 to 9 % less, 28 x 28 x 64 to 64 (3 x 3, stride 2) 7 % less.
 template <class T>
 bool reads_image(const Product<T>& product) {
