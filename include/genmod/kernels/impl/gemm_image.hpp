@@ -1,6 +1,6 @@
 // Blocks of a matrix product whose rows are patches of an image, without packing them: for few columns that would take
-// up to a quarter of the time. The part of the image that a block sees is copied once, with zeros around, so that a row of
-// taps is one run of numbers; tiles read each of their rows from where its pixel lies.
+// up to a quarter of the time. The part of the image that a block sees is copied once, with zeros around, so that a row
+// of taps is one run of numbers; tiles read each of their rows from where its pixel lies.
 #pragma once
 
 #include <algorithm>
