@@ -1,5 +1,6 @@
 #include "genmod/core/memory.hpp"
 
+#include <atomic>
 #include <cstring>
 #include <new>
 #include <thread>
@@ -80,6 +81,42 @@ TEST_CASE("the pool keeps no more than its cap, and trims") {
     pool.set_cap(SIZE_MAX);
     pool.trim();
     REQUIRE(pool.kept() == 0);
+}
+
+TEST_CASE("a thread gets back its own buffers first, then those of others") {
+    if (!pooling()) return;
+    Pool& pool = Pool::instance();
+    pool.trim();
+    void *const own = pool.take(1000), *const other = pool.take(1000);
+    pool.give(own, 1000);
+    std::thread([&] { pool.give(other, 1000); }).join();
+    const std::size_t kept = pool.kept();
+    CHECK(kept >= 2000);
+    const auto calls = pool.system_calls();
+    CHECK(pool.take(1000) == own);
+    CHECK(pool.take(1000) == other);
+    CHECK(pool.system_calls() == calls);
+    CHECK(pool.kept() == 0);
+    pool.give(own, 1000);
+    pool.give(other, 1000);
+    CHECK(pool.kept() == kept);
+}
+
+TEST_CASE("threads that take and give at the same time never share a buffer") {
+    std::vector<std::thread> threads;
+    std::atomic<int> shared{0};
+    for (int thread = 0; thread < 20; ++thread)  // more than the pool tells apart
+        threads.emplace_back([thread, &shared] {
+            for (int round = 0; round < 300; ++round) {
+                const Scratch<int> a(100 + round % 7), b(100);
+                for (int k = 0; k < 100; ++k) a.data()[k] = b.data()[k] = thread;
+                std::this_thread::yield();
+                for (int k = 0; k < 100; ++k)
+                    if (a.data()[k] != thread || b.data()[k] != thread) ++shared;
+            }
+        });
+    for (std::thread& thread : threads) thread.join();
+    CHECK(shared == 0);
 }
 
 TEST_CASE("buffers may be freed by another thread") {

@@ -43,7 +43,7 @@ public:
     // Position of an axis, negative ones counted from the end. Throws Error when there is no such axis.
     Index resolve(Index axis) const {
         const Index position = axis < 0 ? axis + rank_ : axis;
-        check(position >= 0 && position < rank_, "Shape: axis ", axis, " does not exist in ", to_string(*this));
+        check(position >= 0 && position < rank_, "Shape: axis ", axis, " does not exist in ", *this);
         return position;
     }
 
