@@ -57,6 +57,7 @@ struct Cut {
 
 struct Tiling {
     Cut m, n;
+    bool alone = false;  // each tile packs what it reads of b
     Index tiles() const { return m.parts * n.parts; }
 };
 
@@ -75,25 +76,41 @@ struct Grain {
     Index rows = 1, cols = 1;  // of a register tile
     Index block = m_block;     // rows that share the passage of b
     Index work = 0;            // of all, in multiply-adds of vectors
-    bool packed = false;
+    bool packed = false;       // b is
+    bool in_place = false;     // a is read where it lies
 };
 
+// Rows that stay together, so that each panel of b is packed by the one tile that reads it.
+inline Index rows_together(Index n, Index k, const Grain& grain) {
+    if (grain.packed) return grain.block;
+    return n * k <= kept_panels ? near_rows : wide_rows;
+}
+
+// Whether each thread takes one part of more rows than that and packs all of b for itself: it takes longer to fetch
+// what another core has just packed (two threads, 512 x 128 x 128: 66 us; alone 54).
+inline bool packs_alone(Index m, Index k, const Grain& grain) {
+    const Index threads = thread_count(), rows = ceil_div(m, threads) + grain.rows;  // with a tile for unequal parts
+    return threads > 1 && !grain.packed && grain.work >= serial_work && rows >= 5 * grain.rows && rows <= most_rows &&
+           rows * std::min(k, k_block) <= near_rows * k_block;
+}
+
 inline Tiling cut(Index m, Index n, Index k, const Grain& grain) {
-    // Few rows stay together, so that each panel of b is packed by the one tile that reads it; and in fewer, larger
-    // tiles, since each packs the rows.
-    const Index together = grain.packed ? grain.block : n * k <= kept_panels ? near_rows : most_rows;
-    const bool few = m <= together;
-    const Index most = few ? together : grain.block, least_work = few ? 4 * tile_work : tile_work;
+    // Few rows go in fewer, larger tiles, since each packs its rows.
+    const bool few = m <= rows_together(n, k, grain);
+    if (!few && packs_alone(m, k, grain))
+        return {.m = {m, grain.rows, thread_count()}, .n = {n, grain.cols, ceil_div(n, n_block)}, .alone = true};
+    const Index most = few ? rows_together(n, k, grain) : grain.block, least_work = few ? 4 * tile_work : tile_work;
     const Index enough = few ? tiles_wanted() / 2 : tiles_wanted();
     const Index wanted =
         grain.work < serial_work ? 1 : std::clamp<Index>(grain.work / least_work, thread_count(), enough);
     const Index rows = grain.rows, cols = grain.cols;
-    Tiling tiling{.m = {m, rows, ceil_div(m, most)}, .n = {n, cols, ceil_div(n, n_block)}};
+    Tiling tiling{.m = {m, rows, ceil_div(m, most)}, .n = {n, cols, ceil_div(n, n_block)}, .alone = few};
     const auto divide = [&](Cut& side, Index least) {
         while (tiling.tiles() < wanted && side.divides(least)) ++side.parts;
     };
     if (!few) divide(tiling.m, (n * k <= kept_panels ? 4 : 16) * rows);
     divide(tiling.n, 4 * cols);
+    if (few && grain.in_place && n % (cols * thread_count()) == 0) divide(tiling.n, cols);
     divide(tiling.m, rows);
     divide(tiling.n, cols);
     if (wanted > 1) few ? even_out(tiling.n, tiling.m.parts) : even_out(tiling.m, tiling.n.parts);
@@ -110,10 +127,11 @@ Grain grain_of(const Product<T>& product, const Panels<T>& panels) {
                 .cols = tile_cols<T>,
                 .block = product.far_c() && k <= k_block ? far_rows : m_block,
                 .work = product_work(m, n, k),
-                .packed = panels.given()};
+                .packed = panels.given(),
+                .in_place = reads_in_place(product, {.rows = m, .cols = n})};
     return {.rows = together,
             .cols = tile_cols<T>,
-            .block = most_rows / together * together,
+            .block = wide_rows / together * together,
             .work = amx::available() ? product_work(std::max(m, together), n, k) / amx_speed : product_work(m, n, k),
             .packed = true};
 }
@@ -130,7 +148,7 @@ void multiply(const Product<T>& product, Panels<T> panels = {}) {
     const Grain grain = grain_of(product, panels);
     const Tiling tiling = cut(m, gated ? n / 2 : n, k, grain);
     std::optional<Scratch<T>> packed;
-    if (tiling.m.parts > 1 && !panels.given()) {
+    if (tiling.m.parts > 1 && !tiling.alone && !panels.given()) {
         packed.emplace(ceil_div(n, tile_cols<T>) * tile_cols<T> * k);
         pack_b(product.b, n, k, packed->data());
         panels.full = packed->data();

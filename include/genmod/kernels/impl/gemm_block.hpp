@@ -19,7 +19,7 @@
 
 namespace genmod::kernels::detail {
 
-inline constexpr Index serial_work = 1 << 20;  // products below this many multiply-adds wake no thread
+inline constexpr Index serial_work = 1 << 19;  // products below this many multiply-adds wake no thread
 inline constexpr Index tile_work = 1 << 21;    // the least work of a parallel tile
 
 // Multiply-adds, of which an output costs as much as sixteen.
@@ -29,15 +29,15 @@ inline Index product_work(Index m, Index n, Index k) { return m * n * std::max<I
 inline constexpr Index in_place_bytes = sizeof(simd::Batch<float>) == 64 ? 16384 : 1024;
 
 // Whether tiles may read a where it lies: few columns would not repay the packing, and short rows stay in the cache as
-// they are. Rows that fall into one set of the cache are packed.
+// they are, unless they all fall into one set of it.
 template <class T>
 bool reads_in_place(const Product<T>& product, const BlockRange& range) {
     const Operand<T>& a = product.a;
     if (!a.plain()) return false;
     if (range.rows == 1) return true;
     const Index bytes = std::max(a.i_step, a.k_step) * static_cast<Index>(sizeof(T));
-    if (range.cols > 4 * tile_cols<T> && bytes > in_place_bytes) return false;
-    return (a.k_step == 1 && bytes % 2048 != 0) || (a.i_step == 1 && bytes < 2048);
+    if (range.cols > 4 * tile_cols<T> && (bytes > in_place_bytes || bytes % 4096 == 0)) return false;
+    return a.k_step == 1 || (a.i_step == 1 && bytes < 2048);
 }
 
 // Whether a panel of b can be read where it lies, because few rows would not repay the packing.

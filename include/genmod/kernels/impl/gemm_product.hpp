@@ -8,12 +8,13 @@
 
 namespace genmod::kernels::detail {
 
-inline constexpr Index m_block = 168;    // rows of a packed block: a multiple of 14 and of 6
-inline constexpr Index most_rows = 336;  // of a block where b is large
+inline constexpr Index m_block = 168;     // rows of a packed block: a multiple of 14 and of 6
+inline constexpr Index wide_rows = 336;   // of one where b is large
+inline constexpr Index most_rows = 1024;  // of any
 // Of one that is written once, far away: with 512-bit vectors fewer rows are 6 % sooner (4096 x 1280 x 320).
 inline constexpr Index far_rows = sizeof(simd::Batch<float>) == 64 ? 112 : m_block;
 // Of one where b is small: processors with 512-bit vectors have 1 to 2 MB of second-level cache.
-inline constexpr Index near_rows = sizeof(simd::Batch<float>) == 64 ? most_rows : m_block;
+inline constexpr Index near_rows = sizeof(simd::Batch<float>) == 64 ? wide_rows : m_block;
 
 // Where row m = (sample, y, x) of c lies.
 struct OutputRows {
