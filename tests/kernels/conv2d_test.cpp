@@ -260,6 +260,29 @@ TEMPLATE_TEST_CASE("rows of pixels that are cut into blocks agree with the defin
     }
 }
 
+TEMPLATE_TEST_CASE("gradients of weights over many pixels agree with the definition", "", float, double) {
+    Random random(13);
+    for (int round = 0; round < 24; ++round) {
+        ConvShape shape{.n = pick(random, {1, 3, 12}),
+                        .height = pick(random, {4, 9, 24}),
+                        .width = pick(random, {5, 14, 31}),
+                        .in = pick(random, {8, 16, 32}),
+                        .out = pick(random, {1, 3, 5, 16, 31, 64, 171}),
+                        .kernel_h = pick(random, {1, 2, 3, 5}),
+                        .kernel_w = pick(random, {2, 4}),
+                        .stride = pick(random, {1, 1, 2, 3})};
+        shape.pad_top = static_cast<Index>(random() % 4) % shape.kernel_h;
+        shape.pad_left = static_cast<Index>(random() % 4) % shape.kernel_w;
+        shape.height += shape.kernel_h;
+        shape = with_output(shape, pick(random, {0, 1}), pick(random, {0, 2}));
+        const Problem<TestType> problem(random, shape, static_cast<unsigned>(random()));
+        INFO(text(shape) << ", mode " << static_cast<int>(problem.forward.mode));
+        const auto sums = naive::conv2d_backward_weight(shape, problem.x.data(), problem.dy.data());
+        const Epilogue<TestType> plain{.mode = problem.forward.mode};
+        CHECK(error(problem.dweight(), sums, plain, weight_size(shape), problem.weight, 0) <= 16);
+    }
+}
+
 TEMPLATE_TEST_CASE("transposed convolutions to few channels agree with the definition", "", float, double) {
     Random random(10);
     for (int round = 0; round < 60; ++round) {

@@ -7,7 +7,6 @@
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/conv2d.hpp"
-#include "genmod/kernels/impl/conv2d_few.hpp"
 #include "genmod/kernels/impl/conv2d_patches.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
@@ -32,6 +31,9 @@ void sum_parts(const T* parts, Index count, Index size, T* to, Accumulate mode) 
     });
 }
 
+// Whether that many tiles keep all threads busy to the end. The cut decides no bits, so that it may follow the threads.
+inline bool even_load(Index tiles) { return tiles % thread_count() == 0 || tiles >= 4 * thread_count(); }
+
 // dweight [out, taps * in] = dy transposed * patches, the pixels cut into chunks.
 template <class T>
 void backward_weight_patches(const ConvShape& shape, const T* x, const T* dy, T* dweight, Accumulate mode) {
@@ -47,18 +49,15 @@ void backward_weight_patches(const ConvShape& shape, const T* x, const T* dy, T*
     product.rows = even_rows(product.n);
     const Index size = product.m * product.n, chunks = pixel_chunks(pixels, size);
     const Index chunk = ceil_div(pixels, chunks);
-    const bool few = few_outputs<T>(shape);
-    const Index n_step = few || size * chunk < 4 * tile_work ? product.n : 4 * tile_cols<T>;
-    const Index m_tiles = ceil_div(product.m, m_block), n_tiles = ceil_div(product.n, n_step);
+    const Index m_tiles = ceil_div(product.m, m_block);
+    const bool together = size * chunk < 4 * tile_work || (reads_pixels(product) && even_load(chunks * m_tiles));
+    const Index n_step = together ? product.n : 4 * tile_cols<T>, n_tiles = ceil_div(product.n, n_step);
     Scratch<T> parts(chunks == 1 ? 0 : chunks * size);
     const auto body = [&](Index tile) {
         const Index part = tile / (m_tiles * n_tiles);
         Product<T> own = product;
         own.c = chunks == 1 ? dweight : parts.data() + part * size;
         if (chunks == 1) own.epilogue.mode = mode;
-        if (few)
-            return weights_of_few(shape, x, dy, part * chunk, std::min(pixels, (part + 1) * chunk), own.c,
-                                  own.epilogue.mode);
         BlockRange range{.m = tile / n_tiles % m_tiles * m_block, .n = tile % n_tiles * n_step, .k = part * chunk};
         range.rows = std::min(m_block, product.m - range.m);
         range.cols = std::min(n_step, product.n - range.n);

@@ -10,69 +10,10 @@
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/gemm_product.hpp"
+#include "genmod/kernels/impl/padded_part.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 
 namespace genmod::kernels::detail {
-
-// What the output pixels first .. first + count - 1 of a grid see, with zeros outside of the image.
-template <class T>
-class PaddedPart {
-public:
-    PaddedPart(const Operand<T>& image, Index first, Index count)
-        : grid_(image.patches),
-          top_row_(first / grid_.out_width),
-          rows_((first + count - 1) / grid_.out_width - top_row_ + 1),
-          left_(rows_ == 1 ? first % grid_.out_width : 0),
-          pitch_((((rows_ == 1 ? count : grid_.out_width) - 1) * grid_.stride + grid_.taps_w) * grid_.channels),
-          data_(image_rows() * pitch_) {
-        T* to = data_.data();
-        each_sample([&](Index row, Index rows) {
-            const Index sample = row / grid_.out_height, top = row % grid_.out_height * grid_.stride - grid_.pad_top;
-            const T* const pixels = image.data + sample * grid_.height * grid_.width * grid_.channels;
-            for (Index r = 0; r < rows; ++r) row_[row - top_row_ + r] = to + r * grid_.stride * pitch_;
-            for (Index y = top; y < top + rows_seen(rows); ++y, to += pitch_) copy_row(pixels, y, to);
-        });
-    }
-
-    // Numbers from a row of the image to the next one.
-    Index pitch() const { return pitch_; }
-    // Where the patch of a pixel begins.
-    const T* patch(Index pixel) const {
-        return row_[pixel / grid_.out_width - top_row_] +
-               (pixel % grid_.out_width - left_) * grid_.stride * grid_.channels;
-    }
-
-private:
-    Index rows_seen(Index rows) const { return (rows - 1) * grid_.stride + grid_.taps_h; }
-
-    // f(its first row of outputs, how many) for each sample.
-    template <class F>
-    void each_sample(F f) const {
-        for (Index row = top_row_, rows = 0; row < top_row_ + rows_; row += rows) {
-            rows = std::min(top_row_ + rows_ - row, grid_.out_height - row % grid_.out_height);
-            f(row, rows);
-        }
-    }
-    Index image_rows() const {
-        Index sum = 0;
-        each_sample([&](Index, Index rows) { sum += rows_seen(rows); });
-        return sum;
-    }
-    void copy_row(const T* pixels, Index y, T* to) const {
-        const Index channels = grid_.channels, first = left_ * grid_.stride - grid_.pad_left;
-        const Index width = y < 0 || y >= grid_.height ? 0 : grid_.width;
-        const Index begin = std::clamp<Index>(-first * channels, 0, pitch_);
-        const Index end = std::clamp((width - first) * channels, begin, pitch_);
-        std::fill_n(to, begin, T(0));
-        if (begin < end) std::copy_n(pixels + (y * width + first) * channels + begin, end - begin, to + begin);
-        std::fill(to + end, to + pitch_, T(0));
-    }
-
-    const Patches& grid_;
-    Index top_row_, rows_, left_, pitch_;
-    Scratch<T> data_;
-    const T* row_[most_rows];  // what each row of outputs sees
-};
 
 // Rows x Vectors * lanes outputs: row i of a is `runs` runs of `length` numbers, run_step apart, from rows[i] on; b is
 // packed.

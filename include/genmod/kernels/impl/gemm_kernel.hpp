@@ -1,6 +1,8 @@
 // Runs of register tiles below one another, and whole panels.
 #pragma once
 
+#include <type_traits>
+
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/gemm_tile.hpp"
@@ -52,20 +54,26 @@ void multiply_tiles(const TileSource<T>& source, TileTarget<T> to, const TileRun
     }
 }
 
-template <class T, int Vectors, class Step = FusedStep<T>>
-inline void multiply_rows(Index rows, const TileSource<T>& from, const TileTarget<T>& to, const TileRun& run = {}) {
+// f(height), a constant, for the height of a tile.
+template <class T, class F>
+inline void with_height(Index rows, const F& f) {
     switch (rows) {
-        case 1: return multiply_tiles<T, 1, Vectors, Step>(from, to, run);
-        case 2: return multiply_tiles<T, 2, Vectors, Step>(from, to, run);
-        case 4: return multiply_tiles<T, 4, Vectors, Step>(from, to, run);
+        case 1: return f(std::integral_constant<int, 1>());
+        case 2: return f(std::integral_constant<int, 2>());
+        case 4: return f(std::integral_constant<int, 4>());
         default: break;
     }
     if constexpr (tile_rows < T >> 8) {
-        if (rows == 8) return multiply_tiles<T, 8, Vectors, Step>(from, to, run);
-        if (rows == 11) return multiply_tiles<T, 11, Vectors, Step>(from, to, run);
-        if (rows == 13) return multiply_tiles<T, 13, Vectors, Step>(from, to, run);
+        if (rows == 8) return f(std::integral_constant<int, 8>());
+        if (rows == 11) return f(std::integral_constant<int, 11>());
+        if (rows == 13) return f(std::integral_constant<int, 13>());
     }
-    multiply_tiles<T, static_cast<int>(tile_rows<T>), Vectors, Step>(from, to, run);
+    f(std::integral_constant<int, static_cast<int>(tile_rows<T>)>());
+}
+
+template <class T, int Vectors, class Step = FusedStep<T>>
+inline void multiply_rows(Index rows, const TileSource<T>& from, const TileTarget<T>& to, const TileRun& run = {}) {
+    with_height<T>(rows, [&](auto height) { multiply_tiles<T, height(), Vectors, Step>(from, to, run); });
 }
 
 // An output from its sum: column `column` of the epilogue, `at` behind c and residual.

@@ -85,6 +85,22 @@ struct FusedStep {
 };
 
 template <class T, int Rows, int Vectors>
+[[gnu::always_inline]] inline void start_tile(simd::Batch<T> (&sum)[Rows][Vectors], const TileTarget<T>& to) {
+    if (to.start == nullptr) {
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
+            for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::Batch<T>(T(0));
+    } else {
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
+            for (int j = 0; j < Vectors; ++j)
+                sum[i][j] = simd::load(to.start + to.start_offset[i] + j * simd::lanes<T>);
+    }
+}
+
+template <class T, int Rows, int Vectors>
 [[gnu::always_inline]] inline void finish_tile(simd::Batch<T> (&sum)[Rows][Vectors], const TileTarget<T>& to) {
     constexpr Index lanes = simd::lanes<T>;
     if (to.finish != nullptr) {
@@ -177,19 +193,8 @@ template <class T, int Rows, int Vectors, class Step, int Unrolled, class ARow, 
 template <class T, int Rows, int Vectors, class Step>
 [[gnu::always_inline]] inline void multiply_tile(const TileSource<T>& from, const TileTarget<T>& to) {
     using Batch = simd::Batch<T>;
-    constexpr Index lanes = simd::lanes<T>;
     Batch sum[Rows][Vectors];
-    if (to.start == nullptr) {
-#pragma GCC unroll 16
-        for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 16
-            for (int j = 0; j < Vectors; ++j) sum[i][j] = Batch(T(0));
-    } else {
-#pragma GCC unroll 16
-        for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 16
-            for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::load(to.start + to.start_offset[i] + j * lanes);
-    }
+    start_tile<T, Rows, Vectors>(sum, to);
     constexpr Fixed<tile_cols<T>> in_panel;
     constexpr bool wide =
         sizeof(Batch) == 64;  // a step is 28 multiply-adds: longer loops leave the cache of operations
