@@ -142,6 +142,10 @@ template <class T, int Rows, int Vectors>
 template <Index step>
 using Fixed = std::integral_constant<Index, step>;
 
+// Rows of b that lie anywhere are asked for that many steps before: no hardware foresees them when they are pages apart
+// (two threads, 20 x 1280 x 1280: 436 us without, 289 with; 8 x 4096 x 4096: 6.9 and 4.0 ms).
+inline constexpr Index rows_ahead = 12;
+
 // Adds all steps of k, `Unrolled` at a time: with fixed steps those need no address arithmetic, of which a core that
 // serves two threads has little to spare (Zen 3, busy neighbour: 0.70 to 0.87 of the peak, packed). Rows of a are
 // reached from every third one where their distance is not fixed, which leaves registers for all of them.
@@ -182,6 +186,13 @@ template <class T, int Rows, int Vectors, class Step, int Unrolled, class ARow, 
 #pragma GCC unroll 16
             for (int ahead = 0; ahead < Unrolled; ++ahead) add(ahead);
             advance(Unrolled);
+        }
+    if constexpr (std::is_same_v<BStep, Index> && Rows >= 8)
+        for (; k > rows_ahead; --k) {
+#pragma GCC unroll 16
+            for (int j = 0; j < Vectors; ++j) __builtin_prefetch(b + rows_ahead * b_step + j * simd::lanes<T>);
+            add(0);
+            advance(1);
         }
     for (; k > 0; --k) {
         add(0);
