@@ -153,21 +153,25 @@ TEST_CASE("gemm gives equal bits for any threads and executors") {
         for (const Index index : order) tile(index);
     };
     const Index shapes[][3] = {{500, 300, 500}, {64, 1280, 800}, {3136, 128, 400}, {9, 2000, 900},
-                               {2000, 3, 900},  {1, 2048, 900},  {1, 1000, 400},   {256, 256, 256}};
-    for (const auto& shape : shapes) {
-        const Problem<float> problem(random, shape[0], shape[1], shape[2], static_cast<unsigned>(random()));
-        std::vector<float> expected;
-        {
-            const Threads one(1);
-            expected = problem.run();
-        }
-        for (const int count : {2, 3, 4, 7}) {
-            const Threads threads(count);
+                               {2000, 3, 900},  {1, 2048, 900},  {1, 1000, 400},   {256, 256, 256},
+                               {512, 128, 128}, {128, 128, 512}, {200, 64, 700},   {660, 96, 1030},
+                               {40, 512, 600},  {160, 800, 100}, {1100, 70, 64},   {90, 1000, 60}};
+    for (int round = 0; round < 3; ++round)
+        for (const auto& shape : shapes) {
+            const Problem<float> problem(random, shape[0], shape[1], shape[2], static_cast<unsigned>(random()));
+            INFO("m " << shape[0] << ", n " << shape[1] << ", k " << shape[2]);
+            std::vector<float> expected;
+            {
+                const Threads one(1);
+                expected = problem.run();
+            }
+            for (const int count : {2, 3, 4, 7}) {
+                const Threads threads(count);
+                CHECK(problem.run() == expected);
+            }
+            const UseExecutor scope(shuffled);
             CHECK(problem.run() == expected);
         }
-        const UseExecutor scope(shuffled);
-        CHECK(problem.run() == expected);
-    }
 }
 
 TEST_CASE("a row of a product does not depend on the other rows") {
