@@ -76,6 +76,7 @@ struct Grain {
     Index rows = 1, cols = 1;  // of a register tile
     Index block = m_block;     // rows that share the passage of b
     Index work = 0;            // of all, in multiply-adds of vectors
+    Index least = tile_work;   // of a part
     bool packed = false;       // b is
     bool in_place = false;     // a is read where it lies
 };
@@ -99,7 +100,7 @@ inline Tiling cut(Index m, Index n, Index k, const Grain& grain) {
     const bool few = m <= rows_together(n, k, grain);
     if (!few && packs_alone(m, k, grain))
         return {.m = {m, grain.rows, thread_count()}, .n = {n, grain.cols, ceil_div(n, n_block)}, .alone = true};
-    const Index most = few ? rows_together(n, k, grain) : grain.block, least_work = few ? 4 * tile_work : tile_work;
+    const Index most = few ? rows_together(n, k, grain) : grain.block, least_work = few ? 4 * grain.least : grain.least;
     const Index enough = few ? tiles_wanted() / 2 : tiles_wanted();
     const Index wanted =
         grain.work < serial_work ? 1 : std::clamp<Index>(grain.work / least_work, thread_count(), enough);
@@ -133,6 +134,7 @@ Grain grain_of(const Product<T>& product, const Panels<T>& panels) {
             .cols = tile_cols<T>,
             .block = wide_rows / together * together,
             .work = amx::available() ? product_work(std::max(m, together), n, k) / amx_speed : product_work(m, n, k),
+            .least = 2 * tile_work,  // each part packs its rows: 512 x 512 x 512 12 % sooner than by smaller ones
             .packed = true};
 }
 

@@ -16,6 +16,7 @@ struct TileRun {
     Index a = 0, c = 0;    // in memory
     Index offsets = 0;     // in the tables of rows
     Index before = 0;      // tiles of the same panel that other calls have done
+    Index asking = 4;      // of which the first so many ask for the panel that will be next: 1, 2 or 4
     bool fetch_c = false;  // ask for the next tile's part of c, to be written
 };
 
@@ -25,18 +26,18 @@ inline void fetch_part(const T* c, const Index* row_offset) {
         for (int j = 0; j < Vectors; ++j) __builtin_prefetch(c + row_offset[i] + j * simd::lanes<T>, 1, 2);
 }
 
-// The tiles of a run. The first ones of a panel ask for the panel that will be next, a line of the cache every few
-// steps: all at once, its lines would keep the tile's own waiting.
+// The tiles of a run. The first ones of a panel ask for the panel that will be next, a line or a few of the cache every
+// two steps: all at once, its lines would keep the tile's own waiting.
 template <class T, int Rows, int Vectors, class Step>
 void multiply_tiles(const TileSource<T>& source, TileTarget<T> to, const TileRun& run) {
-    constexpr Index asking = 4, line = 64 / static_cast<Index>(sizeof(T));
+    const Index asking = run.asking, step = 4 / asking * 64 / static_cast<Index>(sizeof(T));
     TileSource<T> from = source;
     const TileTarget<T> first = to;
     for (Index tile = 0; tile < run.tiles; ++tile) {
         const Index part = run.before + tile;
         const bool asks = source.next != nullptr && part < asking;
         from.next = asks ? source.next + source.depth * source.b_k * part / asking : source.b;
-        from.next_step = asks ? line : 0;
+        from.next_step = asks ? step : 0;
         if (run.fetch_c) {
             if (tile + 1 < run.tiles)
                 fetch_part<T, Rows, Vectors>(to.c + run.c, to.row_offset + run.offsets);
@@ -131,6 +132,9 @@ void multiply_panel(const BlockRows<T>& a, Index rows, Index cols, TileSource<T>
                           .a = height * (a.packed ? from.depth : a.row_step),
                           .offsets = height,
                           .before = before,
+                          .asking = rows > 2 * tile_rows<T> ? 4
+                                    : rows > tile_rows<T>   ? 2
+                                                            : 1,
                           .fetch_c = fetch_c};
         if (edge)
             multiply_edge<T, Step>(height, cols, from, to);

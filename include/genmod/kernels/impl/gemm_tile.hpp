@@ -72,8 +72,8 @@ struct TileSource {
     const T* b = nullptr;
     Index b_k = 0;
     Index depth = 0;
-    const T* next = nullptr;  // numbers that will be needed, asked for meanwhile
-    Index next_step = 0;      // from one request to the following
+    const T* next = nullptr;  // numbers that will be needed, of which each two steps ask for next_step
+    Index next_step = 0;
 };
 
 // What a step of k does to a tile's vectors of sums.
@@ -181,7 +181,8 @@ template <class T, int Rows, int Vectors, class Step, int Unrolled, class ARow, 
     const T* next = from.next;
     if constexpr (Unrolled > 1)
         for (; k >= Unrolled; k -= Unrolled) {
-            __builtin_prefetch(next, 0, 2);
+            for (Index line = 0; line < from.next_step; line += 64 / static_cast<Index>(sizeof(T)))
+                __builtin_prefetch(next + line, 0, 2);
             next += from.next_step;
 #pragma GCC unroll 16
             for (int ahead = 0; ahead < Unrolled; ++ahead) add(ahead);
