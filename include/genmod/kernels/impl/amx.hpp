@@ -50,6 +50,7 @@ public:
             configuration.row_bytes[tile] = 64;
             configuration.rows[tile] = 16;
         }
+        asm volatile("" : : "r"(&configuration) : "memory");  // g++ knows only the first eight bytes to be read
         _tile_loadconfig(&configuration);
     }
     ~Tiles() { _tile_release(); }
