@@ -271,15 +271,15 @@ TEST_CASE("a product in AMX's order ends in the epilogue, and an empty sum is ze
 
 TEST_CASE("convolutions in AMX's order are products of patches") {
     Random random(11);
-    for (int round = 0; round < 60; ++round) {
+    for (int round = 0; round < 120; ++round) {
         ConvShape s;
         s.n = pick(random, {1, 3});
         s.kernel_h = s.kernel_w = pick(random, {1, 2, 3, 3, 5});
         s.stride = pick(random, {1, 1, 2});
         s.pad_top = s.pad_left = s.kernel_h / 2;
         s.height = pick(random, {4, 7, 9});
-        s.width = pick(random, {4, 8, 16});
-        s.in = pick(random, {3, 8, 20, 64, 130});
+        s.width = pick(random, {4, 8, 16, 32, 48});
+        s.in = pick(random, {3, 20, 32, 64, 96, 130});
         s.out = pick(random, {8, 33, 70});
         s.out_height = (s.height + 2 * s.pad_top - s.kernel_h) / s.stride + 1;
         s.out_width = (s.width + 2 * s.pad_left - s.kernel_w) / s.stride + 1;
@@ -299,7 +299,8 @@ TEST_CASE("convolutions in AMX's order are products of patches") {
         std::vector<float> found(static_cast<std::size_t>(m * s.out));
         kernels::conv2d_packed(s, x.data(), kernels::pack_weights(weight.data(), s.out, k, Precision::bf16_tiles),
                                found.data());
-        INFO("kernel " << s.kernel_h << ", stride " << s.stride << ", in " << s.in << ", out " << s.out);
+        INFO("kernel " << s.kernel_h << ", stride " << s.stride << ", width " << s.width << ", in " << s.in << ", out "
+                       << s.out);
         REQUIRE(same_bits(found, naive_bf16(patches, weight, m, s.out, k, Precision::bf16_tiles)));
     }
 }

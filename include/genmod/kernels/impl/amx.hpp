@@ -15,14 +15,18 @@
 
 namespace genmod::kernels::amx {
 
-// The operands of a product of tiles: a [rows / 16][k_tiles][16][32], its groups of sixteen rows a_step numbers apart;
-// b [k_tiles][16 pairs of k][32 columns][2], as far from what will be needed next.
+// The operands of a product of tiles: two times sixteen rows of a, a_step numbers from row to row, whose tiles of 32
+// numbers lie `places` behind `a`, or, without places, one after the other; b [k_tiles][16 pairs of k][32 columns][2],
+// as far from what will be needed next.
 struct Operands {
-    const bf16* a = nullptr;
+    const bf16* a[2] = {};
     Index a_step = 0;
+    const Index* places = nullptr;
     const bf16* b = nullptr;
     Index k_tiles = 0;
     Index next_b = 0;  // 0: it is near already
+
+    Index place(Index k) const { return places == nullptr ? 32 * k : places[k]; }
 };
 
 #if defined(__AMX_BF16__) && defined(__AVX512F__) && defined(__linux__)
@@ -62,7 +66,8 @@ public:
 template <int RowTiles, int ColTiles>
 void multiply(const Operands& from, bool resume, float* c) {
     constexpr Index row_bytes = 128;  // of c and b
-    constexpr Index a_tile = 16 * 32, b_tile = 16 * 64;
+    constexpr Index b_tile = 16 * 64;
+    const Index a_row_bytes = from.a_step * static_cast<Index>(sizeof(bf16));
     asm volatile("" ::: "memory");  // g++ does not know that tiles are loaded from memory
     if (resume) {
         _tile_loadd(0, c, row_bytes);
@@ -76,11 +81,11 @@ void multiply(const Operands& from, bool resume, float* c) {
         if constexpr (RowTiles > 1 && ColTiles > 1) _tile_zero(3);
     }
     for (Index k = 0; k < from.k_tiles; ++k) {
-        const bf16* const a = from.a + k * a_tile;
+        const Index place = from.place(k);
         const bf16* const b = from.b + k * b_tile;
         if (from.next_b != 0)  // tiles are not loaded ahead by the processor itself
             for (Index line = 0; line < b_tile; line += 32) __builtin_prefetch(b + from.next_b + line);
-        _tile_loadd(4, a, 64);
+        _tile_loadd(4, from.a[0] + place, a_row_bytes);
         _tile_loadd(6, b, row_bytes);
         _tile_dpbf16ps(0, 4, 6);
         if constexpr (ColTiles > 1) {
@@ -88,7 +93,7 @@ void multiply(const Operands& from, bool resume, float* c) {
             _tile_dpbf16ps(1, 4, 7);
         }
         if constexpr (RowTiles > 1) {
-            _tile_loadd(5, a + from.a_step, 64);
+            _tile_loadd(5, from.a[1] + place, a_row_bytes);
             _tile_dpbf16ps(2, 5, 6);
         }
         if constexpr (RowTiles > 1 && ColTiles > 1) _tile_dpbf16ps(3, 5, 7);

@@ -12,22 +12,23 @@
 #include "genmod/kernels/impl/amx.hpp"
 #include "genmod/kernels/impl/attention_frame.hpp"
 #include "genmod/kernels/impl/attention_tile.hpp"
-#include "genmod/kernels/impl/bf16_pack.hpp"
 #include "genmod/kernels/impl/bf16_round.hpp"
+#include "genmod/kernels/impl/bf16_rows.hpp"
 #include "genmod/kernels/impl/bf16_tiles.hpp"
 
 namespace genmod::kernels::detail {
 
-// Rows in tiles (the last ones may be short) times a panel [k_tiles][16
-// pairs][query_tile][2]: sums [rows][query_tile], with room for whole tiles.
+// Rows [rows][k_tiles * 32] times a panel [k_tiles][16 pairs][query_tile][2]: sums [rows][query_tile]. There is room
+// for whole tiles of rows.
 inline void multiply_tile_rows(const bf16* a, Index rows, const bf16* panel, Index k_tiles, bool resume, bool hardware,
                                float* sums) {
     constexpr Index together = 2 * row_tile;
     for (Index row = 0; row < rows; row += together) {
-        const TileProduct part{.a = a + row / row_tile * k_tiles * a_tile,
-                               .a_step = k_tiles * a_tile,
-                               .panel = panel,
-                               .k_tiles = k_tiles,
+        const bf16* const above = a + row * k_tiles * k_tile;
+        const TileProduct part{.operands = {.a = {above, above + row_tile * k_tiles * k_tile},
+                                            .a_step = k_tiles * k_tile,
+                                            .b = panel,
+                                            .k_tiles = k_tiles},
                                .rows = std::min(together, rows - row),
                                .cols = query_tile<float>,
                                .resume = resume};
@@ -51,22 +52,17 @@ struct HeadTiles {
     static constexpr Index share_size() { return key_block * query_tile<float>; }
 };
 
-// A block of keys as rows of tiles, and of values with the numbers of a head as
-// rows; zeros where there is none.
+// A block of keys, and of values with the numbers of a head as rows; zeros where there is none.
 struct KeyBlock {
     bf16 *keys, *values;
 
     void pack(const HeadTiles& tiles, const float* k, Index k_step, const float* v, Index v_step, Index count,
               float* room) const {
         clear(keys, tiles.key_size());
-        for (Index i = 0; i < count; ++i)
-            TileRowWriter(keys + i / row_tile * tiles.dim_tiles * a_tile + i % row_tile * k_tile)
-                .round(k + i * k_step, tiles.dim, 1, k + i * k_step);
+        for (Index i = 0; i < count; ++i) round_all(k + i * k_step, tiles.dim, keys + i * tiles.dim_tiles * k_tile);
         clear(values, tiles.value_size());
         transpose_into(v, v_step, count, tiles.dim, room, key_block);
-        for (Index d = 0; d < tiles.dim; ++d)
-            TileRowWriter(values + d / row_tile * (key_block / k_tile) * a_tile + d % row_tile * k_tile)
-                .round(room + d * key_block, count, 1, room + d * key_block);
+        for (Index d = 0; d < tiles.dim; ++d) round_all(room + d * key_block, count, values + d * key_block);
     }
 
 private:

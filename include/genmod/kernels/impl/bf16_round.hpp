@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 
@@ -46,11 +45,6 @@ inline void round_sixteen(const float* from, bf16* to) {
 inline void round_all(const float* from, Index count, bf16* to) {
     for (; count >= 16; count -= 16, from += 16, to += 16) round_sixteen(from, to);
     for (Index i = 0; i < count; ++i) to[i] = round_one(from[i]);
-}
-
-inline void round_parallel(const float* from, Index count, bf16* to) {
-    parallel_ranges(count, Index{1} << 16,
-                    [&](Index first, Index last) { round_all(from + first, last - first, to + first); });
 }
 
 // One vector of pairs: to = [lanes][2] of the rounded numbers of two rows.

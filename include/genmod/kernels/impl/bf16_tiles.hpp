@@ -11,7 +11,7 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/impl/amx.hpp"
 #include "genmod/kernels/impl/bf16.hpp"
-#include "genmod/kernels/impl/bf16_pack.hpp"
+#include "genmod/kernels/impl/bf16_rows.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_product.hpp"
 #include "genmod/kernels/impl/simd.hpp"
@@ -22,65 +22,60 @@ namespace genmod::kernels::detail {
 // sixteen); up to sixteen in all go at once, as visits of c would cost more.
 inline constexpr Index k_tiles_block = 8, k_tiles_once = 16;
 
-// Sums [rows][tile_cols] = [sums +] tiles of a times a panel [k_tiles][16 pairs][tile_cols][2].
+// Up to 32 rows of a times a panel [k_tiles][16 pairs][tile_cols][2].
+struct TileProduct {
+    amx::Operands operands;
+    Index rows = 0, cols = 0;
+    bool resume = false;
+};
+
+// Sums [Rows][tile_cols] = [sums +] rows of a from row `first` on times the panel.
 template <int Rows>
-void multiply_tiles_emulated(const bf16* a, const bf16* panel, Index k_tiles, bool resume, float* sums) {
+void multiply_tiles_emulated(const TileProduct& p, Index first, float* sums) {
     using Batch = simd::Batch<float>;
     constexpr Index step = tile_cols<float>;
+    const amx::Operands& from = p.operands;
     const auto word = [](const bf16* pair) {
         float both;
         std::memcpy(&both, pair, sizeof both);
         return Batch(both);
     };
-    for (Index k = 0; k < k_tiles; ++k, a += a_tile, panel += k_tile * step)
+    const bf16* panel = from.b;
+    for (Index k = 0; k < from.k_tiles; ++k, panel += k_tile * step) {
+        const bf16* const a = from.a[first / row_tile] + first % row_tile * from.a_step + from.place(k);
         for (Index column = 0; column < step; column += simd::lanes<float>) {
             Batch even[Rows], odd[Rows];
             for (int i = 0; i < Rows; ++i) even[i] = odd[i] = Batch(0.0f);
             for (Index pair = 0; pair < k_tile / 2; ++pair) {
                 const Batch b = simd::load(reinterpret_cast<const float*>(panel + (pair * step + column) * 2));
                 for (int i = 0; i < Rows; ++i) {
-                    const Batch value = word(a + i * k_tile + 2 * pair);
+                    const Batch value = word(a + i * from.a_step + 2 * pair);
                     even[i] = simd::fma(even_of(value), even_of(b), even[i]);
                     odd[i] = simd::fma(odd_of(value), odd_of(b), odd[i]);
                 }
             }
             for (int i = 0; i < Rows; ++i) {
                 float* const to = sums + i * step + column;
-                const Batch before = resume || k > 0 ? simd::load(to) : Batch(0.0f);
+                const Batch before = p.resume || k > 0 ? simd::load(to) : Batch(0.0f);
                 simd::store<float>(to, before + (even[i] + odd[i]));
             }
-        }
-}
-
-// The tiles of up to 32 rows times a panel.
-struct TileProduct {
-    const bf16* a = nullptr;  // [rows / 16][a_step]
-    Index a_step = 0;
-    const bf16* panel = nullptr;
-    Index k_tiles = 0;
-    Index rows = 0, cols = 0;
-    bool resume = false;
-    Index next_panel = 0;  // how far behind this one; 0: it is near already
-};
-
-inline void multiply_tiles_by_vectors(const TileProduct& p, float* sums) {
-    const FlushDenormals flush;
-    if (p.k_tiles == 0) std::fill_n(sums, p.rows * tile_cols<float>, 0.0f);
-    for (Index i = 0; i < p.rows;) {
-        const bf16* const a = p.a + i / row_tile * p.a_step + i % row_tile * k_tile;
-        float* const to = sums + i * tile_cols<float>;
-        if (p.rows - i >= 4) {
-            multiply_tiles_emulated<4>(a, p.panel, p.k_tiles, p.resume, to);
-            i += 4;
-        } else {
-            multiply_tiles_emulated<1>(a, p.panel, p.k_tiles, p.resume, to);
-            i += 1;
         }
     }
 }
 
+inline void multiply_tiles_by_vectors(const TileProduct& p, float* sums) {
+    constexpr Index step = tile_cols<float>;
+    const FlushDenormals flush;
+    if (p.operands.k_tiles == 0) std::fill_n(sums, p.rows * step, 0.0f);
+    for (Index i = 0; i < p.rows;) {
+        const bool four = p.rows - i >= 4;
+        four ? multiply_tiles_emulated<4>(p, i, sums + i * step) : multiply_tiles_emulated<1>(p, i, sums + i * step);
+        i += four ? 4 : 1;
+    }
+}
+
 inline void multiply_tiles_by_amx(const TileProduct& p, float* sums) {
-    const amx::Operands from{p.a, p.a_step, p.panel, p.k_tiles, p.next_panel};
+    const amx::Operands& from = p.operands;
     const bool one_row = p.rows <= row_tile, one_column = p.cols <= 16;
     if (one_row)
         one_column ? amx::multiply<1, 1>(from, p.resume, sums) : amx::multiply<1, 2>(from, p.resume, sums);
@@ -104,16 +99,16 @@ inline void finish_panel_rows(const float* sums, Index rows, Index cols, const T
     }
 }
 
-// One block of c; `hardware`: by AMX. Two tiles' rows of a at a time are packed, and go by all panels while they are in
-// the nearest cache.
+// One block of c; `hardware`: by AMX. Two tiles' rows of a at a time go by all panels while they are in the nearest
+// cache.
 inline void multiply_block_tiles(const Product<float>& product, const BlockRange& range, const bf16* panels,
                                  bool hardware = amx::available()) {
-    constexpr Index step = tile_cols<float>, rows_together = 2 * row_tile, room = rows_together * step;
+    constexpr Index step = tile_cols<float>, rows_together = TileRows::together, room = rows_together * step;
     constexpr Index rooms = 4;  // in turn: the next sums do not wait until these are read (4096 x 1280 x 320: 36 %)
     const Index k_tiles = in_tiles(range.depth) / k_tile, panel_count = (range.cols + step - 1) / step;
     const bool once = k_tiles <= k_tiles_once;
     const Index together = once ? k_tiles : k_tiles_block;
-    const Scratch<bf16> a(2 * together * a_tile);
+    TileRows a(product, range, together * k_tile);
     const Scratch<float> sums(once ? rooms * room
                                    : (range.rows + rows_together - 1) / rows_together * panel_count * room);
     std::optional<amx::Tiles> tiles;
@@ -129,16 +124,14 @@ inline void multiply_block_tiles(const Product<float>& product, const BlockRange
         for (Index row = 0; row < range.rows; row += rows_together) {
             const Index rows = std::min(rows_together, range.rows - row);
             float* const own = sums.data() + (once ? 0 : row / rows_together * panel_count * room);
-            pack_tiles(product, range.m + row, rows, range.k + k, std::min(now * k_tile, range.depth - k), a.data());
+            TileProduct part{.operands = a.operands(row, rows, k, std::min(now * k_tile, range.depth - k)),
+                             .rows = rows,
+                             .resume = done > 0};
+            part.operands.k_tiles = now;
+            part.operands.next_b = row == 0 ? step * in_tiles(product.k) : 0;
             for (Index n = 0; n < range.cols; n += step) {
-                const TileProduct part{.a = a.data(),
-                                       .a_step = now * a_tile,
-                                       .panel = panels + (range.n + n) * in_tiles(product.k) + (range.k + k) * step,
-                                       .k_tiles = now,
-                                       .rows = rows,
-                                       .cols = std::min(step, range.cols - n),
-                                       .resume = done > 0,
-                                       .next_panel = row == 0 ? step * in_tiles(product.k) : 0};
+                part.operands.b = panels + (range.n + n) * in_tiles(product.k) + (range.k + k) * step;
+                part.cols = std::min(step, range.cols - n);
                 float* const to = own + (once ? n / step % rooms : n / step) * room;
                 hardware ? multiply_tiles_by_amx(part, to) : multiply_tiles_by_vectors(part, to);
                 if (done + now < k_tiles) continue;

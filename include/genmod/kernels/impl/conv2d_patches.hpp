@@ -1,13 +1,8 @@
 // Convolutions as products over implicit patches.
 #pragma once
 
-#include <concepts>
-#include <optional>
-
-#include "genmod/core/memory.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/conv2d.hpp"
-#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/conv2d_narrow.hpp"
 #include "genmod/kernels/impl/gemm.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
@@ -81,14 +76,6 @@ void multiply_patches(Index n, const T* image, const Patches& patches, const Con
     product.epilogue = epilogue;
     if (!weights.panels.given() && narrow_convolution<T>(patches, columns))
         return convolve_narrow<T>(n, image, {{patches, product}});
-    std::optional<Scratch<bf16>> rounded;
-    if constexpr (std::same_as<T, float>)
-        if (tiles && product.a.kind == OperandKind::pixel_rows) {  // once, not for each tap
-            const Index size = n * patches.height * patches.width * patches.channels;
-            rounded.emplace(size);
-            round_parallel(image, size, rounded->data());
-            product.rounded_a = rounded->data();
-        }
     multiply(product, weights.panels);
 }
 

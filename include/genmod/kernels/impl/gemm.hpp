@@ -9,7 +9,7 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/amx.hpp"
-#include "genmod/kernels/impl/bf16_pack.hpp"
+#include "genmod/kernels/impl/bf16_rows.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
 #include "genmod/kernels/impl/gemm_gated.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
@@ -118,6 +118,14 @@ inline Tiling cut(Index m, Index n, Index k, const Grain& grain) {
     return tiling;
 }
 
+// Rows of a block for AMX. More pixels see fewer of the image's others, as long as all sums stay near (512 x 512 x 256
+// to 128 channels 20 % sooner).
+template <class T>
+Index tile_block(const Product<T>& product) {
+    constexpr Index sums = 5 << 15;
+    return product.a.kind == OperandKind::pixel_rows ? std::clamp(sums / product.n, wide_rows, most_rows) : wide_rows;
+}
+
 // AMX's tiles make little of few rows, and much of many.
 template <class T>
 Grain grain_of(const Product<T>& product, const Panels<T>& panels) {
@@ -132,7 +140,7 @@ Grain grain_of(const Product<T>& product, const Panels<T>& panels) {
                 .in_place = reads_in_place(product, {.rows = m, .cols = n})};
     return {.rows = together,
             .cols = tile_cols<T>,
-            .block = wide_rows / together * together,
+            .block = tile_block(product) / together * together,
             .work = amx::available() ? product_work(std::max(m, together), n, k) / amx_speed : product_work(m, n, k),
             .least = 2 * tile_work,  // each part packs its rows: 512 x 512 x 512 12 % sooner than by smaller ones
             .packed = true};

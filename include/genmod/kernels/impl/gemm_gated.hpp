@@ -5,7 +5,7 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/bf16.hpp"
-#include "genmod/kernels/impl/bf16_pack.hpp"
+#include "genmod/kernels/impl/bf16_rows.hpp"
 #include "genmod/kernels/impl/elementwise.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"

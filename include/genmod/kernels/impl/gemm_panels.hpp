@@ -9,7 +9,7 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/bf16.hpp"
-#include "genmod/kernels/impl/bf16_pack.hpp"
+#include "genmod/kernels/impl/bf16_rows.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/gemm_product.hpp"

@@ -43,7 +43,6 @@ inline OutputRows even_rows(Index step) { return {.sample_step = step}; }
 template <class T>
 struct Product {
     Operand<T> a, b;
-    const bf16* rounded_a = nullptr;  // the numbers of a in bf16, in the same places; may be null
     Index m = 0, n = 0, k = 0;
     T* c = nullptr;
     OutputRows rows;

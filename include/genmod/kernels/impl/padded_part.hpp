@@ -5,23 +5,32 @@
 
 #include "genmod/core/memory.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/gemm_operand.hpp"
 #include "genmod/kernels/impl/gemm_product.hpp"
 
 namespace genmod::kernels::detail {
 
-// What the output pixels first .. first + count - 1 of a grid see, with zeros outside of the image.
 template <class T>
+void store_all(const T* from, Index count, T* to) {
+    std::copy_n(from, count, to);
+}
+inline void store_all(const float* from, Index count, bf16* to) { round_all(from, count, to); }
+
+// What the output pixels first .. first + count - 1 of a grid see, with zeros outside of the image, as `Stored`.
+template <class T, class Stored = T>
 class PaddedPart {
 public:
-    PaddedPart(const Operand<T>& image, Index first, Index count)
+    // `step`: numbers from one pixel to the next, of which those behind the channels are never set; 0: no others.
+    PaddedPart(const Operand<T>& image, Index first, Index count, Index step = 0)
         : grid_(image.patches),
+          step_(std::max(step, grid_.channels)),
           top_row_(first / grid_.out_width),
           rows_((first + count - 1) / grid_.out_width - top_row_ + 1),
           left_(rows_ == 1 ? first % grid_.out_width : 0),
-          pitch_((((rows_ == 1 ? count : grid_.out_width) - 1) * grid_.stride + grid_.taps_w) * grid_.channels),
+          pitch_((((rows_ == 1 ? count : grid_.out_width) - 1) * grid_.stride + grid_.taps_w) * step_),
           data_(image_rows() * pitch_) {
-        T* to = data_.data();
+        Stored* to = data_.data();
         each_sample([&](Index row, Index rows) {
             const Index sample = row / grid_.out_height, top = row % grid_.out_height * grid_.stride - grid_.pad_top;
             const T* const pixels = image.data + sample * grid_.height * grid_.width * grid_.channels;
@@ -30,14 +39,15 @@ public:
         });
     }
 
+    // Numbers from a pixel of the image to the next one.
+    Index step() const { return step_; }
     // Numbers from a row of the image to the next one.
     Index pitch() const { return pitch_; }
     // Where the patch of the first pixel begins that it sees of the part's row number `row`.
-    const T* row(Index row) const { return row_[row]; }
+    const Stored* row(Index row) const { return row_[row]; }
     // Where the patch of a pixel begins.
-    const T* patch(Index pixel) const {
-        return row_[pixel / grid_.out_width - top_row_] +
-               (pixel % grid_.out_width - left_) * grid_.stride * grid_.channels;
+    const Stored* patch(Index pixel) const {
+        return row_[pixel / grid_.out_width - top_row_] + (pixel % grid_.out_width - left_) * grid_.stride * step_;
     }
 
 private:
@@ -56,20 +66,22 @@ private:
         each_sample([&](Index, Index rows) { sum += rows_seen(rows); });
         return sum;
     }
-    void copy_row(const T* pixels, Index y, T* to) const {
-        const Index channels = grid_.channels, first = left_ * grid_.stride - grid_.pad_left;
+    void copy_row(const T* pixels, Index y, Stored* to) const {
+        const Index channels = grid_.channels, across = pitch_ / step_, first = left_ * grid_.stride - grid_.pad_left;
         const Index width = y < 0 || y >= grid_.height ? 0 : grid_.width;
-        const Index begin = std::clamp<Index>(-first * channels, 0, pitch_);
-        const Index end = std::clamp((width - first) * channels, begin, pitch_);
-        std::fill_n(to, begin, T(0));
-        if (begin < end) std::copy_n(pixels + (y * width + first) * channels + begin, end - begin, to + begin);
-        std::fill(to + end, to + pitch_, T(0));
+        const Index begin = std::clamp<Index>(-first, 0, across), end = std::clamp(width - first, begin, across);
+        std::fill_n(to, begin * step_, Stored{});
+        std::fill(to + end * step_, to + pitch_, Stored{});
+        if (begin == end) return;
+        const T* from = pixels + (y * width + first + begin) * channels;
+        if (step_ == channels) return store_all(from, (end - begin) * channels, to + begin * channels);
+        for (Index x = begin; x < end; ++x, from += channels) store_all(from, channels, to + x * step_);
     }
 
     const Patches& grid_;
-    Index top_row_, rows_, left_, pitch_;
-    Scratch<T> data_;
-    const T* row_[most_rows];  // what each row of outputs sees
+    Index step_, top_row_, rows_, left_, pitch_;
+    Scratch<Stored> data_;
+    const Stored* row_[most_rows];  // what each row of outputs sees
 };
 
 }  // namespace genmod::kernels::detail
