@@ -1,9 +1,13 @@
 #include "genmod/core/memory.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <new>
+#include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "genmod/core/tensor.hpp"
@@ -117,6 +121,66 @@ TEST_CASE("threads that take and give at the same time never share a buffer") {
         });
     for (std::thread& thread : threads) thread.join();
     CHECK(shared == 0);
+}
+
+TEST_CASE("what large buffers leave is used again, whatever the sizes") {
+    if (!pooling()) return;
+    Pool& pool = Pool::instance();
+    constexpr std::size_t mib = std::size_t{1} << 20;
+    std::vector<void*> levels;
+    for (int k = 0; k < 8; ++k) levels.push_back(pool.take(8 * mib));
+    for (void* level : levels) pool.give(level, 8 * mib);
+    const auto calls = pool.system_calls();
+    void *const large = pool.take(40 * mib), *const small = pool.take(20 * mib);
+    CHECK(pool.system_calls() == calls);
+    std::memset(large, 1, 40 * mib);
+    std::memset(small, 2, 20 * mib);
+    const auto* const bytes = static_cast<const unsigned char*>(large);
+    CHECK(std::count(bytes, bytes + 40 * mib, 1) == 40 * static_cast<std::ptrdiff_t>(mib));
+    pool.give(large, 40 * mib);
+    pool.give(small, 20 * mib);
+    pool.trim();
+    CHECK(pool.kept() == 0);
+    auto* const again = static_cast<unsigned char*>(pool.take(60 * mib));
+    CHECK(pool.system_calls() == calls);
+    CHECK(again[30 * mib] == 0);  // the system had it meanwhile
+    pool.set_cap(50 * mib);
+    pool.give(again, 60 * mib);
+    CHECK(pool.kept() == 0);
+    pool.set_cap(SIZE_MAX);
+}
+
+TEST_CASE("large buffers of random sizes never overlap, whoever takes and gives them") {
+    std::atomic<int> overwritten{0};
+    const auto work = [&overwritten](unsigned seed) {
+        struct Own {
+            unsigned char* data;
+            std::size_t bytes;
+        };
+        std::minstd_rand random(seed);
+        std::vector<Own> own;
+        const auto mark = static_cast<unsigned char>(seed);
+        const auto check_and_give = [&](const Own& buffer) {
+            for (std::size_t at = 0; at < buffer.bytes; at += 4096) overwritten += buffer.data[at] != mark;
+            Pool::instance().give(buffer.data, buffer.bytes);
+        };
+        for (int round = 0; round < 100; ++round) {
+            const std::size_t bytes = (std::size_t{4} << 20) + random() % (std::size_t{12} << 20);
+            own.push_back({static_cast<unsigned char*>(Pool::instance().take(bytes)), bytes});
+            for (std::size_t at = 0; at < bytes; at += 4096) own.back().data[at] = mark;
+            if (own.size() < 6) continue;
+            std::swap(own[random() % own.size()], own.back());
+            check_and_give(own.back());
+            own.pop_back();
+        }
+        for (const Own& buffer : own) check_and_give(buffer);
+    };
+    std::vector<std::thread> threads;
+    for (unsigned seed = 1; seed <= 3; ++seed) threads.emplace_back(work, seed);
+    for (std::thread& thread : threads) thread.join();
+    CHECK(overwritten == 0);
+    Pool::instance().trim();
+    CHECK(Pool::instance().kept() == 0);
 }
 
 TEST_CASE("buffers may be freed by another thread") {

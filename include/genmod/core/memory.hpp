@@ -11,10 +11,8 @@
 #include <mutex>
 #include <new>
 #include <vector>
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
+#include "genmod/core/arena.hpp"
 #include "genmod/core/types.hpp"
 
 namespace genmod {
@@ -22,8 +20,9 @@ namespace genmod {
 // Keeps freed buffers for the next request of about the same size, so that a training or sampling loop stops asking
 // the system for memory after its first step. Thread-safe; buffers may be freed by another thread than the one that
 // took them. A thread gets back the buffers that it freed itself as long as there are such, because its core's cache
-// may still hold them. Sizes are rounded up by at most an eighth. Alignment is 64 bytes. Under AddressSanitizer it only
-// forwards.
+// may still hold them. Sizes are rounded up by at most an eighth. Large buffers (4 MiB) come from one range of
+// addresses, where what others left is used again whatever their sizes. Alignment is 64 bytes. Under AddressSanitizer
+// it only forwards.
 class Pool {
 public:
     // The pool of this process. Never destroyed, so that static tensors may outlive main().
@@ -35,6 +34,8 @@ public:
     // At least `bytes` bytes. Throws std::bad_alloc.
     void* take(std::size_t bytes) {
         fail_when_asked();
+        if (!bypassed && bytes >= large)
+            if (void* buffer = from_arena(bytes)) return buffer;
         const std::size_t index = class_of(bytes);
         const std::size_t rounded = class_size(index);
         if (!bypassed)
@@ -52,6 +53,12 @@ public:
     // Gives back what take(bytes) returned.
     void give(void* buffer, std::size_t bytes) noexcept {
         if (buffer == nullptr) return;
+        if (arena_.owns(buffer)) {
+            const std::size_t size = detail::Arena::size_of(bytes);
+            const bool keep = kept_.fetch_add(size) + size <= cap_;
+            kept_ -= size - arena_.give(buffer, bytes, keep);
+            return;
+        }
         const std::size_t index = class_of(bytes);
         if (bypassed || !put_on_shelf(buffer, index)) std::free(buffer);
     }
@@ -66,6 +73,7 @@ public:
                 shelf.free[index].clear();
             }
         }
+        kept_ -= arena_.trim();
     }
 
     // Upper bound of the bytes kept for reuse (default: no bound).
@@ -98,7 +106,7 @@ private:
     static constexpr bool bypassed = false;
 #endif
 
-    static constexpr std::size_t classes = 8 + 8 * 52, shelves = 16;
+    static constexpr std::size_t classes = 8 + 8 * 52, shelves = 16, large = std::size_t{4} << 20;
 
     // What some thread (or, of more than 16, every sixteenth) freed, by classes of sizes.
     struct alignas(64) Shelf {
@@ -110,6 +118,14 @@ private:
         static std::atomic<std::size_t> threads{0};
         thread_local const std::size_t own = threads.fetch_add(1, std::memory_order_relaxed) % shelves;
         return own;
+    }
+
+    // Null when there is no room.
+    void* from_arena(std::size_t bytes) {
+        const detail::Arena::Taken taken = arena_.take(bytes);
+        kept_ -= taken.kept;
+        if (taken.from_system) system_calls_.fetch_add(1, std::memory_order_relaxed);
+        return taken.buffer;
     }
 
     // From the own shelf, or else from another. Null when all are empty.
@@ -144,17 +160,8 @@ private:
         return false;
     }
 
-    // Null when there is none. Large buffers ask for large pages, which cost fewer page faults and fewer misses of the
-    // address cache.
-    static void* from_system(std::size_t bytes) {
-        constexpr std::size_t page = std::size_t{2} << 20;
-        if (bytes < 2 * page) return std::aligned_alloc(64, bytes);
-        void* const buffer = std::aligned_alloc(page, (bytes + page - 1) / page * page);
-#if defined(__linux__)
-        if (buffer != nullptr) madvise(buffer, bytes, MADV_HUGEPAGE);
-#endif
-        return buffer;
-    }
+    // Null when there is none.
+    static void* from_system(std::size_t bytes) { return std::aligned_alloc(64, bytes); }
 
     // Size classes: eight to each power of two, from 64 bytes on.
     static std::size_t class_of(std::size_t bytes) {
@@ -177,6 +184,7 @@ private:
     }
 
     std::array<Shelf, shelves> shelves_;
+    detail::Arena arena_;
     std::atomic<std::size_t> kept_{0};
     std::atomic<std::size_t> cap_{SIZE_MAX};
     std::atomic<std::uint64_t> system_calls_{0};
