@@ -165,7 +165,7 @@ TEST_CASE("large buffers of random sizes never overlap, whoever takes and gives 
             Pool::instance().give(buffer.data, buffer.bytes);
         };
         for (int round = 0; round < 100; ++round) {
-            const std::size_t bytes = (std::size_t{4} << 20) + random() % (std::size_t{12} << 20);
+            const std::size_t bytes = (std::size_t{200} << 10) + random() % (std::size_t{12} << 20);
             own.push_back({static_cast<unsigned char*>(Pool::instance().take(bytes)), bytes});
             for (std::size_t at = 0; at < bytes; at += 4096) own.back().data[at] = mark;
             if (own.size() < 6) continue;

@@ -35,7 +35,7 @@ public:
     Arena& operator=(const Arena&) = delete;
 
     // What a buffer takes up.
-    static std::size_t size_of(std::size_t bytes) { return round_up(bytes, std::size_t{64} << 10); }
+    static std::size_t size_of(std::size_t bytes) { return round_up(bytes, std::size_t{16} << 10); }
 
     bool owns(const void* buffer) const {
         const auto address = reinterpret_cast<std::uintptr_t>(buffer);
@@ -48,7 +48,7 @@ public:
         bool from_system = false;  // whether the system was asked for more
     };
 
-    // At least `bytes` bytes, from a multiple of 64 KiB on.
+    // At least `bytes` bytes, from a multiple of 16 KiB on.
     Taken take(std::size_t bytes) {
         if (bytes > end_ - begin_) return {};
         const std::size_t size = size_of(bytes);

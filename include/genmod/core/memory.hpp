@@ -20,9 +20,9 @@ namespace genmod {
 // Keeps freed buffers for the next request of about the same size, so that a training or sampling loop stops asking
 // the system for memory after its first step. Thread-safe; buffers may be freed by another thread than the one that
 // took them. A thread gets back the buffers that it freed itself as long as there are such, because its core's cache
-// may still hold them. Sizes are rounded up by at most an eighth. Large buffers (4 MiB) come from one range of
-// addresses, where what others left is used again whatever their sizes. Alignment is 64 bytes. Under AddressSanitizer
-// it only forwards.
+// may still hold them. Sizes are rounded up by at most an eighth. Large buffers (256 KiB) come from one range of
+// addresses in large pages, where what others left is used again whatever their sizes. Alignment is 64 bytes. Under
+// AddressSanitizer it only forwards.
 class Pool {
 public:
     // The pool of this process. Never destroyed, so that static tensors may outlive main().
@@ -106,7 +106,7 @@ private:
     static constexpr bool bypassed = false;
 #endif
 
-    static constexpr std::size_t classes = 8 + 8 * 52, shelves = 16, large = std::size_t{4} << 20;
+    static constexpr std::size_t classes = 8 + 8 * 52, shelves = 16, large = std::size_t{256} << 10;
 
     // What some thread (or, of more than 16, every sixteenth) freed, by classes of sizes.
     struct alignas(64) Shelf {
