@@ -22,6 +22,13 @@ namespace genmod::kernels::detail {
 // sixteen); up to sixteen in all go at once, as visits of c would cost more.
 inline constexpr Index k_tiles_block = 8, k_tiles_once = 16;
 
+// Where few channels are read from the image, a row of taps at a time: they see much the same pixels (128 channels 8 to
+// 10 % sooner, 256 channels 7 %; 512 channels would take 8 % longer).
+inline Index tiles_at_a_time(const Operand<float>& a) {
+    if (!tiles_lie_in(a) || a.depth > 256) return k_tiles_block;
+    return std::clamp<Index>(a.taps_w * a.depth / k_tile, k_tiles_block, 3 * k_tiles_block);
+}
+
 // Up to 32 rows of a times a panel [k_tiles][16 pairs][tile_cols][2].
 struct TileProduct {
     amx::Operands operands;
@@ -107,7 +114,7 @@ inline void multiply_block_tiles(const Product<float>& product, const BlockRange
     constexpr Index rooms = 4;  // in turn: the next sums do not wait until these are read (4096 x 1280 x 320: 36 %)
     const Index k_tiles = in_tiles(range.depth) / k_tile, panel_count = (range.cols + step - 1) / step;
     const bool once = k_tiles <= k_tiles_once;
-    const Index together = once ? k_tiles : k_tiles_block;
+    const Index together = once ? k_tiles : tiles_at_a_time(product.a);
     TileRows a(product, range, together * k_tile);
     const Scratch<float> sums(once ? rooms * room
                                    : (range.rows + rows_together - 1) / rows_together * panel_count * room);
