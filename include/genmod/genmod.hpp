@@ -7,6 +7,7 @@
 
 #include "genmod/version.hpp"
 
+#include "genmod/core/arena.hpp"
 #include "genmod/core/build_info.hpp"
 #include "genmod/core/context.hpp"
 #include "genmod/core/error.hpp"
