@@ -30,6 +30,14 @@ inline Index tiles_at_a_time(const Operand<float>& a) {
     return std::clamp<Index>(a.taps_w * a.depth / k_tile, 8, 24);
 }
 
+// Rows of a block for AMX. More pixels see fewer of the image's others, as long as all sums stay near (512 x 512 x 256
+// to 128 channels 20 % sooner).
+template <class T>
+Index tile_block(const Product<T>& product) {
+    constexpr Index sums = 5 << 15;
+    return product.a.kind == OperandKind::pixel_rows ? std::clamp(sums / product.n, wide_rows, most_rows) : wide_rows;
+}
+
 // Up to 32 rows of a times a panel [k_tiles][16 pairs][tile_cols][2].
 struct TileProduct {
     amx::Operands operands;

@@ -118,14 +118,6 @@ inline Tiling cut(Index m, Index n, Index k, const Grain& grain) {
     return tiling;
 }
 
-// Rows of a block for AMX. More pixels see fewer of the image's others, as long as all sums stay near (512 x 512 x 256
-// to 128 channels 20 % sooner).
-template <class T>
-Index tile_block(const Product<T>& product) {
-    constexpr Index sums = 5 << 15;
-    return product.a.kind == OperandKind::pixel_rows ? std::clamp(sums / product.n, wide_rows, most_rows) : wide_rows;
-}
-
 // AMX's tiles make little of few rows, and much of many.
 template <class T>
 Grain grain_of(const Product<T>& product, const Panels<T>& panels) {
