@@ -69,5 +69,7 @@ void layer_norm_backward(Index rows, Index channels, const T* x, const T* weight
 }  // namespace genmod::kernels
 
 #ifndef GENMOD_COMPILED
-#include "genmod/kernels/impl/norm.hpp"
+#include "genmod/kernels/impl/group_norm.hpp"
+#include "genmod/kernels/impl/group_norm_backward.hpp"
+#include "genmod/kernels/impl/layer_norm.hpp"
 #endif

@@ -27,43 +27,38 @@ inline constexpr Index block_rows = 64;  // rows that are summed in one chain
 template <class T>
 inline constexpr int column_vectors = simd::Wide<T>::parts == 1 ? 4 : 2;
 
-// Calls body(first column, vectors) with the number of 16-column vectors as a compile-time constant.
-template <int most, class Body>
-inline void for_column_tiles(Index width, Body body) {
+// Calls body(first column, type) with the vectors that some columns are to be loaded as: as many as are worth taking
+// side by side, or sixteen numbers.
+template <class T, class Body>
+[[gnu::always_inline]] inline void for_column_tiles(Index width, Body body) {
+    using Most = simd::Several<T, column_vectors<T> * simd::Wide<T>::parts>;
     Index j = 0;
-    for (; j + most * 16 <= width; j += most * 16) body(j, std::integral_constant<int, most>{});
-    for (; j < width; j += 16) body(j, std::integral_constant<int, 1>{});
+    for (; j + Most::size <= width; j += Most::size) body(j, std::type_identity<Most>{});
+    for (; j < width; j += 16) body(j, std::type_identity<simd::Wide<T>>{});
 }
 
 // Mean and sum of squared deviations of some columns over a block of rows by two passes, merged with those of the
 // `before` rows above (Chan, Golub and LeVeque 1979).
-template <class T, int vectors>
+template <class T, class V>
 void block_moments(const T* x, Index rows, Index step, Index before, T* mean, T* square) {
-    using simd::Wide;
-    Wide<T> sum[vectors], center[vectors], rest[vectors], squares[vectors];
-    for (int i = 0; i < vectors; ++i) sum[i] = rest[i] = squares[i] = Wide<T>(T(0));
-    for (Index row = 0; row < rows; ++row)
-        for (int i = 0; i < vectors; ++i) sum[i] = sum[i] + simd::load_wide(x + row * step + i * 16);
-    const Wide<T> share(T(1) / static_cast<T>(rows));
-    for (int i = 0; i < vectors; ++i) center[i] = sum[i] * share;
-    for (Index row = 0; row < rows; ++row)
-        for (int i = 0; i < vectors; ++i) {
-            const Wide<T> deviation = simd::load_wide(x + row * step + i * 16) - center[i];
-            rest[i] = rest[i] + deviation;
-            squares[i] = simd::fma(deviation, deviation, squares[i]);
-        }
-    const T weight = static_cast<T>(rows) / static_cast<T>(before + rows);
-    for (int i = 0; i < vectors; ++i) {
-        const Wide<T> shift = rest[i] * share;
-        const Wide<T> here = center[i] + shift;
-        const Wide<T> spread = squares[i] - rest[i] * shift;
-        const Wide<T> above = before == 0 ? Wide<T>(T(0)) : simd::load_wide(mean + i * 16);
-        const Wide<T> known = before == 0 ? Wide<T>(T(0)) : simd::load_wide(square + i * 16);
-        const Wide<T> apart = here - above;
-        simd::store(mean + i * 16, before == 0 ? here : simd::fma(apart, Wide<T>(weight), above));
-        const Wide<T> between = simd::fma(apart * apart, Wide<T>(weight * static_cast<T>(before)), spread);
-        simd::store(square + i * 16, known + between);
+    V sum(T(0)), rest(T(0)), squares(T(0));
+    for (Index row = 0; row < rows; ++row) sum = sum + simd::load_as<V>(x + row * step);
+    const V share(T(1) / static_cast<T>(rows)), center = sum * share;
+    for (Index row = 0; row < rows; ++row) {
+        const V deviation = simd::load_as<V>(x + row * step) - center;
+        rest = rest + deviation;
+        squares = simd::fma(deviation, deviation, squares);
     }
+    const V shift = rest * share, here = center + shift, spread = squares - rest * shift;
+    if (before == 0) {
+        simd::store(mean, here);
+        return simd::store(square, spread);
+    }
+    const T weight = static_cast<T>(rows) / static_cast<T>(before + rows);
+    const V above = simd::load_as<V>(mean), apart = here - above;
+    simd::store(mean, simd::fma(apart, V(weight), above));
+    const V between = simd::fma(apart * apart, V(weight * static_cast<T>(before)), spread);
+    simd::store(square, simd::load_as<V>(square) + between);
 }
 
 // The same for all columns of `count` numbers; a row cut short counts as one more for its columns.
@@ -72,9 +67,9 @@ void column_moments(const Columns& columns, const T* x, Index count, T* mean, T*
     using simd::Wide;
     const Index rows = count / columns.width, tail = count % columns.width;
     for (Index row = 0; row < rows; row += block_rows)
-        for_column_tiles<column_vectors<T>>(columns.width, [&](Index j, auto vectors) {
-            block_moments<T, vectors>(x + row * columns.width + j, std::min(block_rows, rows - row), columns.width, row,
-                                      mean + j, square + j);
+        for_column_tiles<T>(columns.width, [&]<class V>(Index j, std::type_identity<V>) {
+            block_moments<T, V>(x + row * columns.width + j, std::min(block_rows, rows - row), columns.width, row,
+                                mean + j, square + j);
         });
     if (rows == 0) {
         std::fill(mean, mean + columns.width, T(0));
@@ -129,87 +124,103 @@ struct ColumnFactors {
 };
 
 // Gradient of v at some columns.
-template <class T, bool with_silu>
-[[gnu::always_inline]] inline simd::Wide<T> inner_gradient(const simd::Wide<T>& x, const simd::Wide<T>& dy,
-                                                           const ColumnFactors<T>& at, Index j) {
+template <class T, bool with_silu, class V>
+[[gnu::always_inline]] inline V inner_gradient(const V& x, const V& dy, const ColumnFactors<T>& at, Index j) {
     if constexpr (!with_silu) return dy;
     return dy * functions::Silu<T>{}.derivative(
-                    simd::fma(x, simd::load_wide(at.factor + j), simd::load_wide(at.offset + j)));
+                    simd::fma(x, simd::load_as<V>(at.factor + j), simd::load_as<V>(at.offset + j)));
 }
 
-// Adds the sums over a block of rows of dv and dv * (x - center).
-template <class T, bool with_silu, int vectors>
-void block_products(const T* x, const T* dy, Index rows, Index step, const ColumnFactors<T>& at, Index j, T* sum,
-                    T* product) {
-    using simd::Wide;
-    Wide<T> sums[vectors], products[vectors];
-    for (int i = 0; i < vectors; ++i) sums[i] = products[i] = Wide<T>(T(0));
-    for (Index row = 0; row < rows; ++row)
-        for (int i = 0; i < vectors; ++i) {
-            const Index k = j + i * 16;
-            const Wide<T> value = simd::load_wide(x + row * step + k);
-            const Wide<T> dv = inner_gradient<T, with_silu>(value, simd::load_wide(dy + row * step + k), at, k);
-            sums[i] = sums[i] + dv;
-            products[i] = simd::fma(dv, value - simd::load_wide(at.center + k), products[i]);
-        }
-    for (int i = 0; i < vectors; ++i) {
-        simd::store(sum + j + i * 16, simd::load_wide(sum + j + i * 16) + sums[i]);
-        simd::store(product + j + i * 16, simd::load_wide(product + j + i * 16) + products[i]);
+// Where sums over columns go, [width] each, and dv itself: null, or as many numbers as there are.
+template <class T>
+struct ColumnSums {
+    T* slope = nullptr;    // of dv
+    T* product = nullptr;  // of dv * (x - center)
+    T* dv = nullptr;
+};
+
+// Adds the sums over a block of rows.
+template <class T, bool with_silu, class V>
+void block_products(const T* x, const T* dy, Index rows, Index step, const ColumnFactors<T>& at, Index j,
+                    const ColumnSums<T>& to) {
+    V sums(T(0)), products(T(0));
+    for (Index row = 0; row < rows; ++row) {
+        const V value = simd::load_as<V>(x + row * step + j);
+        const V dv = inner_gradient<T, with_silu>(value, simd::load_as<V>(dy + row * step + j), at, j);
+        sums = sums + dv;
+        products = simd::fma(dv, value - simd::load_as<V>(at.center + j), products);
+        if (to.dv != nullptr) simd::store(to.dv + row * step + j, dv);
     }
+    simd::store(to.slope + j, simd::load_as<V>(to.slope + j) + sums);
+    simd::store(to.product + j, simd::load_as<V>(to.product + j) + products);
 }
 
-// The same for all columns of `count` numbers; overwrites sum and product.
+// The sums over all columns of `count` numbers.
 template <class T, bool with_silu>
-void column_products(const Columns& columns, const T* x, const T* dy, Index count, const ColumnFactors<T>& at, T* sum,
-                     T* product) {
+void column_products(const Columns& columns, const T* x, const T* dy, Index count, const ColumnFactors<T>& at,
+                     const ColumnSums<T>& to) {
     using simd::Wide;
-    const Index rows = count / columns.width, tail = count % columns.width;
-    std::fill(sum, sum + columns.width, T(0));
-    std::fill(product, product + columns.width, T(0));
-    for (Index row = 0; row < rows; row += block_rows)
-        for_column_tiles<2>(columns.width, [&](Index j, auto vectors) {
-            block_products<T, with_silu, vectors>(x + row * columns.width, dy + row * columns.width,
-                                                  std::min(block_rows, rows - row), columns.width, at, j, sum, product);
+    const Index rows = count / columns.width, tail = count % columns.width, end = rows * columns.width;
+    std::fill(to.slope, to.slope + columns.width, T(0));
+    std::fill(to.product, to.product + columns.width, T(0));
+    for (Index row = 0; row < rows; row += block_rows) {
+        const Index first = row * columns.width, some = std::min(block_rows, rows - row);
+        ColumnSums<T> here = to;
+        if (to.dv != nullptr) here.dv += first;
+        for_column_tiles<T>(columns.width, [&]<class V>(Index j, std::type_identity<V>) {
+            block_products<T, with_silu, V>(x + first, dy + first, some, columns.width, at, j, here);
         });
+    }
     simd::for_wide(tail, [&](Index j, Index some) {
-        const Wide<T> value = simd::load_some(x + rows * columns.width + j, some);
-        const Wide<T> slope = simd::load_some(dy + rows * columns.width + j, some);
-        const Wide<T> dv = inner_gradient<T, with_silu>(value, slope, at, j);
-        simd::store(sum + j, simd::load_wide(sum + j) + dv);
-        simd::store(product + j, simd::fma(dv, value - simd::load_wide(at.center + j), simd::load_wide(product + j)));
+        const Wide<T> value = simd::load_some(x + end + j, some);
+        const Wide<T> dv = inner_gradient<T, with_silu>(value, simd::load_some(dy + end + j, some), at, j);
+        if (to.dv != nullptr) simd::store_some(to.dv + end + j, some, dv);
+        const Wide<T> apart = value - simd::load_wide(at.center + j);
+        simd::store(to.slope + j, simd::load_wide(to.slope + j) + dv);
+        simd::store(to.product + j, simd::fma(dv, apart, simd::load_wide(to.product + j)));
     });
 }
 
-// Calls body(first number, first column, count) for 16 numbers at a time, row by row.
-template <class Body>
+// Calls body(first number, first column, count, type) row by row, for as many numbers at a time as the type holds; the
+// last of a row that is cut short may be fewer. A count that is the type's own is a constant.
+template <class T, class Body>
 [[gnu::always_inline]] inline void for_columns(const Columns& columns, Index count, Body body) {
-    for (Index base = 0; base < count; base += columns.width)
-        simd::for_wide(std::min(columns.width, count - base), [&](Index j, Index some) { body(base + j, j, some); });
+    for (Index base = 0; base < count; base += columns.width) {
+        const Index here = std::min(columns.width, count - base), bulk = here - here % 16;
+        const auto whole = [&]<class V>(Index j, std::type_identity<V> type) __attribute__((always_inline)) {
+            body(base + j, j, std::integral_constant<Index, V::size>{}, type);
+        };
+        for_column_tiles<T>(bulk, whole);
+        if (bulk < here) body(base + bulk, bulk, here - bulk, std::type_identity<simd::Wide<T>>{});
+    }
 }
 
 template <class T, bool with_silu>
 void apply_columns(const Columns& columns, const T* x, Index count, const ColumnFactors<T>& at, T* y) {
-    for_columns(columns, count, [&](Index k, Index j, Index some) {
-        const simd::Wide<T> v =
-            simd::fma(simd::load_some(x + k, some), simd::load_wide(at.factor + j), simd::load_wide(at.offset + j));
+    const auto apply = [&]<class V>(Index k, Index j, auto some, std::type_identity<V>) __attribute__((always_inline)) {
+        const V v = simd::fma(simd::load_some_as<V>(x + k, some), simd::load_as<V>(at.factor + j),
+                              simd::load_as<V>(at.offset + j));
         if constexpr (with_silu)
             simd::store_some(y + k, some, functions::Silu<T>{}.value(v));
         else
             simd::store_some(y + k, some, v);
-    });
+    };
+    for_columns<T>(columns, count, apply);
 }
 
 template <class T, bool with_silu>
 void input_gradient(const Columns& columns, const T* x, const T* dy, Index count, const ColumnFactors<T>& at, T* dx,
                     Accumulate mode) {
-    for_columns(columns, count, [&](Index k, Index j, Index some) {
-        const simd::Wide<T> value = simd::load_some(x + k, some);
-        const simd::Wide<T> dv = inner_gradient<T, with_silu>(value, simd::load_some(dy + k, some), at, j);
-        const simd::Wide<T> inner = simd::fma(value - simd::load_wide(at.center + j), simd::load_wide(at.slope + j),
-                                              simd::load_wide(at.constant + j));
-        const simd::Wide<T> result = simd::fma(dv, simd::load_wide(at.factor + j), inner);
-        simd::store_some(dx + k, some, mode == Accumulate::add ? simd::load_some(dx + k, some) + result : result);
-    });
+    const auto give = [&]<class V>(Index k, Index j, auto some, std::type_identity<V>) __attribute__((always_inline)) {
+        const V value = simd::load_some_as<V>(x + k, some);
+        const V dv = inner_gradient<T, with_silu>(value, simd::load_some_as<V>(dy + k, some), at, j);
+        const V inner = simd::fma(value - simd::load_as<V>(at.center + j), simd::load_as<V>(at.slope + j),
+                                  simd::load_as<V>(at.constant + j));
+        const V result = simd::fma(dv, simd::load_as<V>(at.factor + j), inner);
+        const bool add = mode == Accumulate::add;
+        simd::store_some(dx + k, some, add ? simd::load_some_as<V>(dx + k, some) + result : result);
+    };
+    for_columns<T>(columns, count, give);
 }
 
 }  // namespace genmod::kernels::detail

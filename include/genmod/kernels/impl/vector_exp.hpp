@@ -44,6 +44,7 @@ using Number = typename V::value_type;
 template <class V, std::size_t count>
 [[gnu::always_inline]] inline V polynomial(const V& x, const Number<V> (&coefficients)[count]) {
     V sum(coefficients[count - 1]);
+#pragma GCC unroll 16
     for (std::size_t k = count - 1; k > 0; --k) sum = fma(sum, x, V(coefficients[k - 1]));
     return sum;
 }

@@ -18,8 +18,9 @@ struct Several {
     Batch<T> part[count];
 
     Several() = default;
-    explicit Several(T value) {
-        for (Batch<T>& p : part) p = Batch<T>(value);
+    [[gnu::always_inline]] explicit Several(T value) {
+#pragma GCC unroll 8
+        for (int i = 0; i < count; ++i) part[i] = Batch<T>(value);
     }
 };
 
@@ -95,17 +96,17 @@ template <class T>
     return load_as<Wide<T>>(from);
 }
 
-// The first `count` (1..16) numbers only; the other lanes hold `rest`.
-template <class T>
-inline Wide<T> load_part(const T* from, Index count, T rest) {
-    T lane[Wide<T>::size];
-    std::fill(lane, lane + Wide<T>::size, rest);
+// The first `count` numbers only; the other lanes hold `rest`.
+template <class V>
+inline V load_part(const typename V::value_type* from, Index count, typename V::value_type rest) {
+    typename V::value_type lane[V::size];
+    std::fill(lane, lane + V::size, rest);
     std::copy(from, from + count, lane);
-    return load_wide(lane);
+    return load_as<V>(lane);
 }
-template <class T>
-inline void store_part(T* to, Index count, const Wide<T>& value) {
-    T lane[Wide<T>::size];
+template <class T, int parts>
+inline void store_part(T* to, Index count, const Several<T, parts>& value) {
+    T lane[Several<T, parts>::size];
     store(lane, value);
     std::copy(lane, lane + count, to);
 }
@@ -137,13 +138,18 @@ template <class Body>
     for (; k + 16 <= size; k += 16) body(k, Index{16});
     if (k < size) body(k, size - k);
 }
-template <class T>
-[[gnu::always_inline]] inline Wide<T> load_some(const T* from, Index count, T rest = T(0)) {
-    return count == Wide<T>::size ? load_wide(from) : load_part(from, count, rest);
+template <class V>
+[[gnu::always_inline]] inline V load_some_as(const typename V::value_type* from, Index count,
+                                             typename V::value_type rest = 0) {
+    return count == V::size ? load_as<V>(from) : load_part<V>(from, count, rest);
 }
 template <class T>
-[[gnu::always_inline]] inline void store_some(T* to, Index count, const Wide<T>& value) {
-    if (count == Wide<T>::size)
+[[gnu::always_inline]] inline Wide<T> load_some(const T* from, Index count, T rest = T(0)) {
+    return load_some_as<Wide<T>>(from, count, rest);
+}
+template <class T, int parts>
+[[gnu::always_inline]] inline void store_some(T* to, Index count, const Several<T, parts>& value) {
+    if (count == Several<T, parts>::size)
         store(to, value);
     else
         store_part(to, count, value);
