@@ -61,8 +61,10 @@ void transpose_into(const T* from, Index from_step, Index rows, Index cols, T* t
         for (Index col = 0; col < cols; col += lanes) {
             const Index i0 = std::min(row, rows - lanes), j0 = std::min(col, cols - lanes);  // the last ones overlap
             simd::Batch<T> block[lanes];
+#pragma GCC unroll 16
             for (Index i = 0; i < lanes; ++i) block[i] = simd::load(from + (i0 + i) * from_step + j0);
             simd::transpose<T>(block);
+#pragma GCC unroll 16
             for (Index j = 0; j < lanes; ++j) simd::store(to + (j0 + j) * to_step + i0, block[j]);
         }
 }

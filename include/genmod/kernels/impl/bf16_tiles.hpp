@@ -61,15 +61,18 @@ void multiply_tiles_emulated(const TileProduct& p, Index first, float* sums) {
         const bf16* const a = from.a[first / row_tile] + first % row_tile * from.a_step + from.place(k);
         for (Index column = 0; column < step; column += simd::lanes<float>) {
             Batch even[Rows], odd[Rows];
+#pragma GCC unroll 4
             for (int i = 0; i < Rows; ++i) even[i] = odd[i] = Batch(0.0f);
             for (Index pair = 0; pair < k_tile / 2; ++pair) {
                 const Batch b = simd::load(reinterpret_cast<const float*>(panel + (pair * step + column) * 2));
+#pragma GCC unroll 4
                 for (int i = 0; i < Rows; ++i) {
                     const Batch value = word(a + i * from.a_step + 2 * pair);
                     even[i] = simd::fma(even_of(value), even_of(b), even[i]);
                     odd[i] = simd::fma(odd_of(value), odd_of(b), odd[i]);
                 }
             }
+#pragma GCC unroll 4
             for (int i = 0; i < Rows; ++i) {
                 float* const to = sums + i * step + column;
                 const Batch before = p.resume || k > 0 ? simd::load(to) : Batch(0.0f);
@@ -115,53 +118,88 @@ inline void finish_panel_rows(const float* sums, Index rows, Index cols, const T
     }
 }
 
-// One block of c; `hardware`: by AMX. Two tiles' rows of a at a time go by all panels while they are in the nearest
-// cache.
+// Sums of a block by AMX's tiles or by vectors, and what they become. All sums wait for their last k where that is more
+// than goes at once.
+class TileBlock {
+public:
+    TileBlock(const Product<float>& product, const BlockRange& range, const bf16* panels, bool hardware)
+        : product_(product),
+          range_(range),
+          panels_(panels),
+          hardware_(hardware),
+          k_tiles_(in_tiles(range.depth) / k_tile),
+          once_(k_tiles_ <= k_tiles_once),
+          together_(once_ ? k_tiles_ : tiles_at_a_time(product.a)),
+          rows_of_a_(product, range, together_ * k_tile),
+          sums_(once_ ? rooms * room : ceil_div(range.rows, rows_together) * panel_count() * room) {
+        product.rows.offsets(range.m, range.rows, row_offset_);
+    }
+
+    // Two tiles' rows of a at a time go by all panels while they are in the nearest cache.
+    void multiply() {
+        Index done = 0;  // tiles of k
+        do {
+            const Index now = std::min(k_tiles_ - done, together_);
+            for (Index row = 0; row < range_.rows; row += rows_together) multiply_rows(row, done, now);
+            done += now;
+        } while (done < k_tiles_);
+    }
+
+private:
+    static constexpr Index step = tile_cols<float>, rows_together = TileRows::together, room = rows_together * step;
+    // For sums in turn: the next do not wait until these are read (4096 x 1280 x 320 36 % sooner).
+    static constexpr Index rooms = 4;
+
+    Index panel_count() const { return ceil_div(range_.cols, step); }
+
+    // Rows from `row` on by tiles done .. done + now - 1 of k and all panels.
+    void multiply_rows(Index row, Index done, Index now) {
+        const Index rows = std::min(rows_together, range_.rows - row), k = done * k_tile;
+        float* const own = sums_.data() + (once_ ? 0 : row / rows_together * panel_count() * room);
+        TileProduct part{.operands = rows_of_a_.operands(row, rows, k, std::min(now * k_tile, range_.depth - k)),
+                         .rows = rows,
+                         .resume = done > 0};
+        part.operands.k_tiles = now;
+        part.operands.next_b = row == 0 ? step * in_tiles(product_.k) : 0;
+        for (Index n = 0; n < range_.cols; n += step) {
+            part.operands.b = panels_ + (range_.n + n) * in_tiles(product_.k) + (range_.k + k) * step;
+            part.cols = std::min(step, range_.cols - n);
+            float* const to = own + (once_ ? n / step % rooms : n / step) * room;
+            hardware_ ? multiply_tiles_by_amx(part, to) : multiply_tiles_by_vectors(part, to);
+            if (done + now == k_tiles_) finish(to, row, rows, n, part.cols);
+        }
+    }
+
+    void finish(const float* sums, Index row, Index rows, Index n, Index cols) const {
+        const Index column = range_.n + n;
+        Epilogue<float> epilogue = product_.epilogue;
+        if (epilogue.bias != nullptr) epilogue.bias += column;
+        if (epilogue.residual != nullptr) epilogue.residual += column;
+        finish_panel_rows(sums, rows, cols,
+                          {.c = product_.c + column,
+                           .row_offset = row_offset_ + row,
+                           .finish = product_.plain_epilogue() ? nullptr : &epilogue});
+    }
+
+    const Product<float>& product_;
+    const BlockRange& range_;
+    const bf16* panels_;
+    bool hardware_;
+    Index k_tiles_;
+    bool once_;
+    Index together_;
+    TileRows rows_of_a_;
+    Scratch<float> sums_;
+    Index row_offset_[most_rows];
+};
+
+// One block of c; `hardware`: by AMX.
 inline void multiply_block_tiles(const Product<float>& product, const BlockRange& range, const bf16* panels,
                                  bool hardware = amx::available()) {
-    constexpr Index step = tile_cols<float>, rows_together = TileRows::together, room = rows_together * step;
-    constexpr Index rooms = 4;  // in turn: the next sums do not wait until these are read (4096 x 1280 x 320: 36 %)
-    const Index k_tiles = in_tiles(range.depth) / k_tile, panel_count = (range.cols + step - 1) / step;
-    const bool once = k_tiles <= k_tiles_once;
-    const Index together = once ? k_tiles : tiles_at_a_time(product.a);
-    TileRows a(product, range, together * k_tile);
-    const Scratch<float> sums(once ? rooms * room
-                                   : (range.rows + rows_together - 1) / rows_together * panel_count * room);
+    TileBlock block(product, range, panels, hardware);
     std::optional<amx::Tiles> tiles;
     if (hardware) tiles.emplace();
-    Index row_offset[most_rows];
-    product.rows.offsets(range.m, range.rows, row_offset);
-    Epilogue<float> epilogue = product.epilogue;
-    if (epilogue.bias != nullptr) epilogue.bias += range.n;
-    if (epilogue.residual != nullptr) epilogue.residual += range.n;
-    Index done = 0;  // tiles of k
-    do {
-        const Index now = std::min(k_tiles - done, together), k = done * k_tile;
-        for (Index row = 0; row < range.rows; row += rows_together) {
-            const Index rows = std::min(rows_together, range.rows - row);
-            float* const own = sums.data() + (once ? 0 : row / rows_together * panel_count * room);
-            TileProduct part{.operands = a.operands(row, rows, k, std::min(now * k_tile, range.depth - k)),
-                             .rows = rows,
-                             .resume = done > 0};
-            part.operands.k_tiles = now;
-            part.operands.next_b = row == 0 ? step * in_tiles(product.k) : 0;
-            for (Index n = 0; n < range.cols; n += step) {
-                part.operands.b = panels + (range.n + n) * in_tiles(product.k) + (range.k + k) * step;
-                part.cols = std::min(step, range.cols - n);
-                float* const to = own + (once ? n / step % rooms : n / step) * room;
-                hardware ? multiply_tiles_by_amx(part, to) : multiply_tiles_by_vectors(part, to);
-                if (done + now < k_tiles) continue;
-                Epilogue<float> finish = epilogue;
-                if (finish.bias != nullptr) finish.bias += n;
-                if (finish.residual != nullptr) finish.residual += n;
-                finish_panel_rows(to, rows, part.cols,
-                                  {.c = product.c + range.n + n,
-                                   .row_offset = row_offset + row,
-                                   .finish = product.plain_epilogue() ? nullptr : &finish});
-            }
-        }
-        done += now;
-    } while (done < k_tiles);
+    block.multiply();
 }
 
 }  // namespace genmod::kernels::detail

@@ -97,10 +97,11 @@ inline bool packs_alone(Index m, Index k, const Grain& grain) {
 
 inline Tiling cut(Index m, Index n, Index k, const Grain& grain) {
     // Few rows go in fewer, larger tiles, since each packs its rows.
-    const bool few = m <= rows_together(n, k, grain);
+    const Index together = rows_together(n, k, grain);
+    const bool few = m <= together;
     if (!few && packs_alone(m, k, grain))
         return {.m = {m, grain.rows, thread_count()}, .n = {n, grain.cols, ceil_div(n, n_block)}, .alone = true};
-    const Index most = few ? rows_together(n, k, grain) : grain.block, least_work = few ? 4 * grain.least : grain.least;
+    const Index most = few ? together : grain.block, least_work = few ? 4 * grain.least : grain.least;
     const Index enough = few ? tiles_wanted() / 2 : tiles_wanted();
     const Index wanted =
         grain.work < serial_work ? 1 : std::clamp<Index>(grain.work / least_work, thread_count(), enough);

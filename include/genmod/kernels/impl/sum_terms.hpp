@@ -41,9 +41,11 @@ T sum_of_terms(const std::array<const T*, inputs>& in, Index first, Index last, 
     sums.fill(simd::Batch<T>(T(0)));
     Index at = first;
     for (; at + sum_lanes <= last; at += sum_lanes)
+#pragma GCC unroll 8
         for (std::size_t part = 0; part < parts; ++part)
             sums[part] = sums[part] + term_at<T>(in, at + static_cast<Index>(part) * lanes, term, which);
     T total[sum_lanes];
+#pragma GCC unroll 8
     for (std::size_t part = 0; part < parts; ++part) simd::store(total + static_cast<Index>(part) * lanes, sums[part]);
     if (at < last) {  // the rest, behind padding whose terms are not used
         T padded[inputs][sum_lanes];

@@ -108,8 +108,10 @@ void winograd_finish_weights(const T* sums, Index parts, Index in, Index out, T*
         for (Index o = first; o < last; ++o)
             for (Index c = 0; c < in; c += simd::lanes<T>) {
                 Batch half[3 * side];
+#pragma GCC unroll 8
                 for (Index v = 0; v < side; ++v) {
                     Batch p[side], t[3];
+#pragma GCC unroll 8
                     for (Index u = 0; u < side; ++u) {
                         const T* from = sums + ((u * side + v) * out + o) * row + c;
                         p[u] = simd::load(from);
@@ -117,11 +119,14 @@ void winograd_finish_weights(const T* sums, Index parts, Index in, Index out, T*
                             p[u] = p[u] + simd::load(from + part * winograd_points * out * row);
                     }
                     winograd_weight_adjoint<T>(p, 1, t);
+#pragma GCC unroll 8
                     for (Index u = 0; u < 3; ++u) half[u * side + v] = t[u];
                 }
+#pragma GCC unroll 8
                 for (Index u = 0; u < 3; ++u) {
                     Batch t[3];
                     winograd_weight_adjoint<T>(half + u * side, 1, t);
+#pragma GCC unroll 8
                     for (Index v = 0; v < 3; ++v)
                         finish_part<T>(t[v], {.mode = mode}, dweight, (o * 9 + u * 3 + v) * in + c, 0, in - c);
                 }
