@@ -26,18 +26,20 @@ inline void fetch_part(const T* c, const Index* row_offset) {
         for (int j = 0; j < Vectors; ++j) __builtin_prefetch(c + row_offset[i] + j * simd::lanes<T>, 1, 2);
 }
 
-// The tiles of a run. The first ones of a panel ask for the panel that will be next, a line or a few of the cache every
-// two steps: all at once, its lines would keep the tile's own waiting.
+// The tiles of a run. The first ones of a panel ask for the panel that will be next, a line or a few of the cache, or a
+// row that lies apart, every few steps: all at once, its lines would keep the tile's own waiting.
 template <class T, int Rows, int Vectors, class Step>
 void multiply_tiles(const TileSource<T>& source, TileTarget<T> to, const TileRun& run) {
-    const Index asking = run.asking, step = 4 / asking * 64 / static_cast<Index>(sizeof(T));
+    const bool apart = source.next_row != tile_cols<T>;
+    const Index asking = apart ? packed_steps<T> : run.asking, size = apart ? tile_cols<T> : 4 / asking * line_of<T>;
     TileSource<T> from = source;
     const TileTarget<T> first = to;
     for (Index tile = 0; tile < run.tiles; ++tile) {
         const Index part = run.before + tile;
         const bool asks = source.next != nullptr && part < asking;
-        from.next = asks ? source.next + source.depth * source.b_k * part / asking : source.b;
-        from.next_step = asks ? step : 0;
+        from.next = asks ? source.next + source.depth * part / asking * source.next_row : source.b;
+        from.asked_size = asks ? size : 0;
+        from.asked_step = asks ? (apart ? source.next_row : size) : 0;
         if (run.fetch_c) {
             if (tile + 1 < run.tiles)
                 fetch_part<T, Rows, Vectors>(to.c + run.c, to.row_offset + run.offsets);

@@ -55,14 +55,15 @@ inline void copy_run(const T* from, Index length, T* to) {
     if (k < length) simd::store(to + length - lanes, simd::load(from + length - lanes));
 }
 
-// Copies a panel of tile_cols neighbouring numbers from each of `length` rows.
+// Copies a panel of tile_cols neighbouring numbers from each of `length` rows, and may ask for the panel beside it: its
+// rows may be a page apart.
 template <class T>
-void copy_columns(const T* from, Index step, Index length, T* to) {
+void copy_columns(const T* from, Index step, Index length, T* to, bool ask = true) {
     constexpr Index lanes = simd::lanes<T>;
     for (Index k = 0; k < length; ++k, from += step, to += 2 * lanes) {
         simd::store(to, simd::load(from));
         simd::store(to + lanes, simd::load(from + lanes));
-        __builtin_prefetch(from + 2 * lanes, 0, 2);  // the next panel: its rows may be a page apart
+        if (ask) __builtin_prefetch(from + 2 * lanes, 0, 2);
     }
 }
 

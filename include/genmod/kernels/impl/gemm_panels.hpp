@@ -121,8 +121,17 @@ private:
             if (panels_.half != nullptr) return pairs(panels_.half + column * in_pairs(product_.k) + k * step, depth);
         if (panel_in_place(product_, range_.rows, cols))
             return {.b = product_.b.data + column + k * product_.b.k_step, .b_k = product_.b.k_step, .depth = depth};
-        pack_panel(product_.b, column, cols, step, k, depth, b_.data());
-        return {.b = b_.data(), .b_k = step, .depth = depth};
+        const Operand<T>& b = product_.b;
+        TileSource<T> packed{.b = b_.data(), .b_k = step, .depth = depth};
+        if (b.plain() && b.i_step == 1 && cols == step) {
+            const T* const from = b.data + column + k * b.k_step;
+            copy_columns(from, b.k_step, depth, b_.data(), false);
+            if (column + step < range_.n + range_.cols) packed.next = from + step;  // while the tiles are at work
+            packed.next_row = b.k_step;
+        } else {
+            pack_panel(b, column, cols, step, k, depth, b_.data());
+        }
+        return packed;
     }
 
     static Index deepest(const BlockRange& range) { return in_pairs(std::min(k_block, range.depth)); }

@@ -28,11 +28,11 @@ template <class T, int count>
 void add_rows(const T* a, const T* rows, Index row_step, T* sums, Index cols) {
     using Batch = simd::Batch<T>;
     Batch factors[count];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int k = 0; k < count; ++k) factors[k] = Batch(a[k]);
     for (Index j = 0; j < cols; j += simd::lanes<T>) {
         Batch sum = simd::load(sums + j);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int k = 0; k < count; ++k) sum = simd::fma(factors[k], simd::load(rows + k * row_step + j), sum);
         simd::store(sums + j, sum);
     }
@@ -42,7 +42,7 @@ void add_rows(const T* a, const T* rows, Index row_step, T* sums, Index cols) {
 // page. The sums are those of the register tile.
 template <class T>
 void multiply_row(const Product<T>& product) {
-    constexpr int together = 8;
+    constexpr int together = 16;
     const Operand<T>&a = product.a, &b = product.b;
     const auto body = [&](Index first, Index last) {
         Scratch<T> sums(last - first);

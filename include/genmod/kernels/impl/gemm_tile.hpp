@@ -18,6 +18,10 @@ template <class T>
 inline constexpr Index tile_rows = sizeof(simd::Batch<T>) == 64 ? 14 : 6;
 template <class T>
 inline constexpr Index tile_cols = 2 * simd::lanes<T>;
+// Steps of k that a tile of packed operands takes at a time: a step of the high one is 28 multiply-adds, and longer
+// loops leave the cache of operations.
+template <class T>
+inline constexpr int packed_steps = tile_rows<T> == 14 ? 2 : 4;
 
 // Steps of k between visits of c.
 inline constexpr Index k_block = sizeof(simd::Batch<float>) == 64 ? 512 : 384;
@@ -64,6 +68,9 @@ struct TileTarget {
     const Epilogue<T>* finish = nullptr;  // null: the plain sum is stored
 };
 
+template <class T>
+inline constexpr Index line_of = 64 / static_cast<Index>(sizeof(T));  // numbers of a line of the cache
+
 // Steps through a tile's operands: a at a_row, a_k; b (vectors side by side) at b_k.
 template <class T>
 struct TileSource {
@@ -72,8 +79,9 @@ struct TileSource {
     const T* b = nullptr;
     Index b_k = 0;
     Index depth = 0;
-    const T* next = nullptr;  // numbers that will be needed, of which each two steps ask for next_step
-    Index next_step = 0;
+    const T* next = nullptr;               // the panel that will be needed
+    Index next_row = tile_cols<T>;         // from one of its rows to the next
+    Index asked_size = 0, asked_step = 0;  // what each few steps ask for of it
 };
 
 // What a step of k does to a tile's vectors of sums.
@@ -181,9 +189,8 @@ template <class T, int Rows, int Vectors, class Step, int Unrolled, class ARow, 
     const T* next = from.next;
     if constexpr (Unrolled > 1)
         for (; k >= Unrolled; k -= Unrolled) {
-            for (Index line = 0; line < from.next_step; line += 64 / static_cast<Index>(sizeof(T)))
-                __builtin_prefetch(next + line, 0, 2);
-            next += from.next_step;
+            for (Index line = 0; line < from.asked_size; line += line_of<T>) __builtin_prefetch(next + line, 0, 2);
+            next += from.asked_step;
 #pragma GCC unroll 16
             for (int ahead = 0; ahead < Unrolled; ++ahead) add(ahead);
             advance(Unrolled);
@@ -208,15 +215,13 @@ template <class T, int Rows, int Vectors, class Step>
     Batch sum[Rows][Vectors];
     start_tile<T, Rows, Vectors>(sum, to);
     constexpr Fixed<tile_cols<T>> in_panel;
-    constexpr bool wide =
-        sizeof(Batch) == 64;  // a step is 28 multiply-adds: longer loops leave the cache of operations
     if (from.b_k == in_panel && from.a_k == Rows && from.a_row == 1)  // both are packed
-        add_steps<T, Rows, Vectors, Step, wide ? 2 : 4>(from, Fixed<1>{}, Fixed<Rows>{}, in_panel, sum);
+        add_steps<T, Rows, Vectors, Step, packed_steps<T>>(from, Fixed<1>{}, Fixed<Rows>{}, in_panel, sum);
     else if (from.b_k == in_panel && from.a_k == 1)  // rows of a where they lie
         // Two at a time: with four a quiet core is slower (0.87 against 0.95 of the peak).
         add_steps<T, Rows, Vectors, Step, 2>(from, from.a_row, Fixed<1>{}, in_panel, sum);
     else if (from.b_k == in_panel && from.a_row == 1)  // columns of a where they lie
-        add_steps<T, Rows, Vectors, Step, wide ? 1 : 2>(from, Fixed<1>{}, from.a_k, in_panel, sum);
+        add_steps<T, Rows, Vectors, Step, packed_steps<T> / 2>(from, Fixed<1>{}, from.a_k, in_panel, sum);
     else
         add_steps<T, Rows, Vectors, Step, 1>(from, from.a_row, from.a_k, from.b_k, sum);
     finish_tile<T, Rows, Vectors>(sum, to);
