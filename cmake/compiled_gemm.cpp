@@ -9,5 +9,7 @@ template void gemm_batch(Index, const Matrix<float>&, Index, const Matrix<float>
                          const Epilogue<float>&);
 template void gemm_batch(Index, const Matrix<double>&, Index, const Matrix<double>&, Index, double*, Index, Index,
                          const Epilogue<double>&);
+template void gemm_over_samples(const Matrix<float>&, const Matrix<float>&, float*, Accumulate);
+template void gemm_over_samples(const Matrix<double>&, const Matrix<double>&, double*, Accumulate);
 
 }  // namespace genmod::kernels

@@ -53,8 +53,14 @@ template <class T>
 void gemm_batch(Index count, const Matrix<T>& a, Index a_stride, const Matrix<T>& b, Index b_stride, T* c, Index c_step,
                 Index c_stride, const Epilogue<T>& epilogue = {});
 
+// c [m, n] = [c +] a * b without gaps, where k counts samples: as gemm(), but chunks of samples, cut by the shape
+// alone, are summed by themselves and then in their order, so that threads read the samples that they have made.
+template <class T>
+void gemm_over_samples(const Matrix<T>& a, const Matrix<T>& b, T* c, Accumulate mode);
+
 }  // namespace genmod::kernels
 
 #ifndef GENMOD_COMPILED
 #include "genmod/kernels/impl/gemm.hpp"
+#include "genmod/kernels/impl/gemm_chunks.hpp"
 #endif

@@ -62,7 +62,7 @@ Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
             if (auto dx = sinks[0])
                 kernels::gemm(rows, detail::as_rows(kept.numbers(), in), dx.data, in, {.mode = dx.mode});
             if (auto dw = sinks[1])
-                kernels::gemm(kernels::transposed(rows), detail::as_rows(xv, in), dw.data, in, {.mode = dw.mode});
+                kernels::gemm_over_samples(kernels::transposed(rows), detail::as_rows(xv, in), dw.data, dw.mode);
             if (auto db = sinks[2]) kernels::sum_rows(rows.rows, out, dy.data(), db.data, db.mode);
         });
     return result;

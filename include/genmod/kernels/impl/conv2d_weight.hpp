@@ -9,27 +9,10 @@
 #include "genmod/kernels/conv2d.hpp"
 #include "genmod/kernels/impl/conv2d_patches.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
+#include "genmod/kernels/impl/gemm_chunks.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 
 namespace genmod::kernels::detail {
-
-// The number of parts that the sum over pixels is cut into: by shape alone. Large weights have tiles enough without.
-inline Index pixel_chunks(Index pixels, Index weights) {
-    const Index by_size = std::max<Index>(1, (Index{1} << 18) / std::max<Index>(weights, 1));
-    return std::clamp<Index>(std::min(by_size, pixels / 256), 1, 16);
-}
-
-// to = [to +] the sum of `count` parts, in their order.
-template <class T>
-void sum_parts(const T* parts, Index count, Index size, T* to, Accumulate mode) {
-    parallel_ranges(size, 1 << 14, [&](Index first, Index last) {
-        for (Index i = first; i < last; ++i) {
-            T sum = parts[i];
-            for (Index part = 1; part < count; ++part) sum += parts[part * size + i];
-            to[i] = mode == Accumulate::add ? to[i] + sum : sum;
-        }
-    });
-}
 
 // Whether that many tiles keep all threads busy to the end. The cut decides no bits, so that it may follow the threads.
 inline bool even_load(Index tiles) { return tiles % thread_count() == 0 || tiles >= 4 * thread_count(); }
@@ -44,10 +27,14 @@ void backward_weight_patches(const ConvShape& shape, const T* x, const T* dy, T*
     product.n = shape.kernel_h * shape.kernel_w * shape.in;
     product.k = pixels;
     product.a = strided(dy, Index{1}, shape.out, pixels);
-    product.b = is_pointwise(patches) ? strided(x, Index{1}, shape.in, pixels)
-                                      : image_patches(OperandKind::pixel_columns, x, patches);
     product.rows = even_rows(product.n);
-    const Index size = product.m * product.n, chunks = pixel_chunks(pixels, size);
+    if (is_pointwise(patches)) {
+        product.b = strided(x, Index{1}, shape.in, pixels);
+        product.c = dweight;
+        return multiply_over_samples(product, mode);
+    }
+    product.b = image_patches(OperandKind::pixel_columns, x, patches);
+    const Index size = product.m * product.n, chunks = sample_chunks(pixels, size);
     const Index chunk = ceil_div(pixels, chunks);
     const Index m_tiles = ceil_div(product.m, m_block);
     const bool together = size * chunk < 4 * tile_work || (reads_pixels(product) && even_load(chunks * m_tiles));
