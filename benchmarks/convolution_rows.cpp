@@ -1,4 +1,6 @@
 // Rows of convolution and its two gradients.
+#include <memory>
+
 #include "benchmarks/families.hpp"
 #include "benchmarks/shapes.hpp"
 #include "genmod/kernels/conv2d.hpp"
@@ -38,12 +40,15 @@ Work forward(const std::string& sizes) {
             .gflop = s.gflop()};
 }
 
-// With weights that were packed beforehand, as nn::freeze leaves them.
+// With weights that were packed beforehand, as nn::freeze leaves them; `kept`: with their transforms, whatever they
+// take.
+template <bool kept>
 Work forward_packed(const std::string& sizes) {
     const Convolution s(sizes);
     const Index taps = s.kernel * s.kernel * s.in;
     Operands o(s);
-    const auto packed = kernels::pack_weights(o.weight.data(), s.out, taps, Precision::full);
+    const auto budget = kept ? std::make_shared<kernels::TransformBudget>(Index{1} << 30) : nullptr;
+    const auto packed = kernels::pack_weights(o.weight.data(), s.out, taps, Precision::full, budget);
     return {.run = [o, packed]() mutable { kernels::conv2d_packed(o.shape, o.x.data(), packed, o.y.data()); },
             .gflop = s.gflop()};
 }
@@ -85,7 +90,8 @@ std::vector<Family> convolution_families() {
         {"packed_conv",
          {"1x64x64x320_320", "1x32x32x640_640", "1x64x64x512_512", "1x16x16x1280_1280", "1x8x8x1280_1280",
           "64x7x7x128_128"},
-         forward_packed},
+         forward_packed<false>},
+        {"kept_conv", {"1x64x64x320_320", "1x64x64x512_512", "64x7x7x128_128", "1x28x28x32_32"}, forward_packed<true>},
         {"convinput", trained, to_input},
         {"convweight", trained, to_weight}};
 }

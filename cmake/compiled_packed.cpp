@@ -3,8 +3,10 @@
 
 namespace genmod::kernels {
 
-template PackedWeights<float> pack_weights(const float*, Index, Index, Precision);
-template PackedWeights<double> pack_weights(const double*, Index, Index, Precision);
+template PackedWeights<float> pack_weights(const float*, Index, Index, Precision,
+                                           const std::shared_ptr<TransformBudget>&);
+template PackedWeights<double> pack_weights(const double*, Index, Index, Precision,
+                                            const std::shared_ptr<TransformBudget>&);
 template void unpack_weights(const PackedWeights<float>&, float*);
 template void unpack_weights(const PackedWeights<double>&, double*);
 template void gemm_packed(const Matrix<float>&, const PackedWeights<float>&, float*, Index, const Epilogue<float>&);

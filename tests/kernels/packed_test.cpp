@@ -1,12 +1,15 @@
 // Packed weights: in float the bits of plain products; in bf16 the bits that vdpbf16ps gives, by either path.
 #include "genmod/kernels/packed.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "genmod/core/context.hpp"
@@ -59,6 +62,12 @@ std::vector<float> any_bits(Random& random, Index count) {
         value = std::bit_cast<float>(bits);
     }
     return result;
+}
+
+// None, one that keeps whatever it is asked to, or one for small transforms alone.
+std::shared_ptr<kernels::TransformBudget> any_budget(Random& random) {
+    const Index bytes = pick(random, {0, 1 << 20, 1 << 30});
+    return bytes == 0 ? nullptr : std::make_shared<kernels::TransformBudget>(bytes);
 }
 
 std::uint16_t rounded_half(float value) { return to_bf16(flushed(value)).bits; }
@@ -190,10 +199,13 @@ TEST_CASE("convolutions with packed weights have the bits of plain ones") {
         std::vector<float> expected(static_cast<std::size_t>(s.n * s.out_height * s.out_width * s.out));
         std::vector<float> found(expected.size());
         kernels::conv2d(s, x.data(), weight.data(), expected.data(), {.bias = bias.data()});
-        kernels::conv2d_packed(s, x.data(), kernels::pack_weights(weight.data(), s.out, k, Precision::full),
-                               found.data(), {.bias = bias.data()});
+        const auto packed = kernels::pack_weights(weight.data(), s.out, k, Precision::full, any_budget(random));
         INFO("kernel " << s.kernel_h << ", stride " << s.stride << ", in " << s.in << ", out " << s.out);
-        REQUIRE(same_bits(found, expected));
+        for (int call = 0; call < 2; ++call) {
+            std::fill(found.begin(), found.end(), 0.0f);
+            kernels::conv2d_packed(s, x.data(), packed, found.data(), {.bias = bias.data()});
+            REQUIRE(same_bits(found, expected));
+        }
     }
 }
 
@@ -421,6 +433,53 @@ TEST_CASE("an activation behind a convolution has the bits of one apart") {
             kernels::conv2d(s, x.data(), weight.data(), found.data(), {.activation = kernels::Unary::silu});
             REQUIRE(same_bits(found, expected));
         }
+}
+
+TEST_CASE("transforms are kept within their budget, and made once") {
+    const auto budget = std::make_shared<kernels::TransformBudget>(8000);
+    int made = 0;
+    const auto make = [&](float* to) {
+        ++made;
+        std::fill_n(to, 250, 3.0f);
+    };
+    kernels::detail::KeptTransform<float> too_large(budget);
+    CHECK(too_large.get(251, make) == nullptr);
+    for (int layer = 0; layer < 8; ++layer) {
+        kernels::detail::KeptTransform<float> one(budget);
+        const float* const numbers = one.get(250, make);
+        REQUIRE(numbers != nullptr);
+        CHECK(numbers[249] == 3.0f);
+        CHECK(one.get(250, make) == numbers);
+    }
+    CHECK(made == 8);
+    kernels::detail::KeptTransform<float> late(budget);
+    CHECK(late.get(1, make) == nullptr);
+}
+
+TEST_CASE("threads may share weights whose transforms are kept") {
+    Random random(9);
+    const ConvShape s{.n = 1,
+                      .height = 12,
+                      .width = 12,
+                      .in = 40,
+                      .out = 50,
+                      .pad_top = 1,
+                      .pad_left = 1,
+                      .out_height = 12,
+                      .out_width = 12};
+    const auto x = numbers<float>(random, 144 * s.in), weight = numbers<float>(random, s.out * 9 * s.in);
+    std::vector<float> expected(static_cast<std::size_t>(144 * s.out));
+    kernels::conv2d(s, x.data(), weight.data(), expected.data());
+    for (int round = 0; round < 20; ++round) {
+        const auto budget = std::make_shared<kernels::TransformBudget>(Index{1} << 30);
+        const auto packed = kernels::pack_weights(weight.data(), s.out, 9 * s.in, Precision::full, budget);
+        std::vector<std::vector<float>> found(3, std::vector<float>(expected.size()));
+        std::vector<std::thread> threads;
+        for (auto& result : found)
+            threads.emplace_back([&] { kernels::conv2d_packed(s, x.data(), packed, result.data()); });
+        for (std::thread& thread : threads) thread.join();
+        for (const auto& result : found) REQUIRE(same_bits(result, expected));
+    }
 }
 
 TEST_CASE("few pictures and many, which Winograd's products take in another order, get equal bits") {

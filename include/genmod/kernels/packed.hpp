@@ -7,6 +7,7 @@
 #include "genmod/kernels/conv2d.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/amx.hpp"
+#include "genmod/kernels/impl/winograd_kept.hpp"
 
 namespace genmod::kernels {
 
@@ -26,14 +27,18 @@ struct PackedWeights {
     std::shared_ptr<T[]> full = nullptr;     // Precision::full
     std::shared_ptr<bf16[]> half = nullptr;  // Precision::bf16, bf16_tiles
     Index bytes = 0;                         // what the panels take
+    std::shared_ptr<detail::KeptTransform<T>> transform = nullptr;
 };
 
 // The one of bf16 and bf16_tiles that this build multiplies faster on this processor.
 inline Precision fastest_bf16() { return amx::available() ? Precision::bf16_tiles : Precision::bf16; }
 
-// Packs weight [n, k]. Both kinds of bf16 round to nearest even and are for float alone: throws Error for double.
+// Packs weight [n, k]. Both kinds of bf16 round to nearest even and are for float alone: throws Error for double. With
+// a budget, convolutions keep what Winograd's algorithm makes of their weights, four times as large as those, from the
+// first call on: the same bits.
 template <class T>
-PackedWeights<T> pack_weights(const T* weight, Index n, Index k, Precision precision);
+PackedWeights<T> pack_weights(const T* weight, Index n, Index k, Precision precision,
+                              const std::shared_ptr<TransformBudget>& budget = nullptr);
 
 // weight [n, k] = the numbers that were packed.
 template <class T>

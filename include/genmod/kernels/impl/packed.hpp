@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <memory>
 
 #include "genmod/core/error.hpp"
 #include "genmod/core/memory.hpp"
@@ -55,9 +56,11 @@ void for_packed(const PackedWeights<T>& weight, F f) {
 }  // namespace detail
 
 template <class T>
-PackedWeights<T> pack_weights(const T* weight, Index n, Index k, Precision precision) {
+PackedWeights<T> pack_weights(const T* weight, Index n, Index k, Precision precision,
+                              const std::shared_ptr<TransformBudget>& budget) {
     constexpr Index step = detail::tile_cols<T>;
     PackedWeights<T> packed{.n = n, .k = k, .precision = precision};
+    if (budget != nullptr) packed.transform = std::make_shared<detail::KeptTransform<T>>(budget);
     const Index columns = detail::ceil_div(n, step) * step;
     if (precision == Precision::full) {
         packed.full = pooled<T>(columns * k);
@@ -95,8 +98,8 @@ template <class T>
 void conv2d_packed(const ConvShape& shape, const T* x, const PackedWeights<T>& weight, T* y,
                    const Epilogue<T>& epilogue) {
     const detail::Patches patches = detail::forward_patches(shape);
-    detail::multiply_patches(shape.n, x, patches, {.panels = detail::panels_of(weight)}, shape.out, y,
-                             detail::even_rows(shape.out), epilogue);
+    detail::multiply_patches(shape.n, x, patches, {.panels = detail::panels_of(weight), .kept = weight.transform.get()},
+                             shape.out, y, detail::even_rows(shape.out), epilogue);
 }
 
 }  // namespace genmod::kernels

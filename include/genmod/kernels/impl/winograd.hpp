@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "genmod/core/memory.hpp"
 #include "genmod/core/parallel.hpp"
@@ -44,19 +45,33 @@ void winograd_multiply(const T* inputs, Index in_row, const T* weights, Index de
     multiply_panel(rows, tiles, columns <= simd::lanes<T> ? simd::lanes<T> : tile_cols<T>, from, to);
 }
 
+// The transforms of all weights, to[point][panel][in][tile_cols], `plane` numbers from point to point.
+template <class T>
+void winograd_transform_panels(const WinogradWork<T>& work, T* to, Index plane) {
+    constexpr Index step = tile_cols<T>;
+    const Index in = work.in;
+    parallel_ranges(ceil_div(work.columns, step), 1, [&](Index first, Index last) {
+        Scratch<T> room(winograd_room<T>(work.weights, in));
+        for (Index panel = first; panel < last; ++panel)
+            winograd_transform_weights(winograd_panel(work.weights, panel * step, work.columns, in, room.data()), in, 0,
+                                       in, to + panel * in * step, plane);
+    });
+}
+
 // Many tiles: the weights are transformed first, all of them; then blocks of tiles pass through the cache.
 template <class T>
 void winograd_by_tiles(const WinogradWork<T>& work) {
     constexpr Index step = tile_cols<T>;
-    const Index in = work.in, columns = work.columns, panels = ceil_div(columns, step);
-    const Index weight_plane = panels * in * step + step;  // a multiple of 4096 bytes would share sets of the cache
-    Scratch<T> transformed(winograd_points * weight_plane);
-    parallel_ranges(panels, 1, [&](Index first, Index last) {
-        Scratch<T> room(winograd_room<T>(work.weights, in));
-        for (Index panel = first; panel < last; ++panel)
-            winograd_transform_weights(winograd_panel(work.weights, panel * step, columns, in, room.data()), in, 0, in,
-                                       transformed.data() + panel * in * step, weight_plane);
-    });
+    const Index in = work.in, columns = work.columns;
+    // A multiple of 4096 bytes would share sets of the cache.
+    const Index weight_plane = ceil_div(columns, step) * in * step + step, size = winograd_points * weight_plane;
+    const auto transform = [&](T* to) { winograd_transform_panels(work, to, weight_plane); };
+    const T* transformed = work.weights.kept != nullptr ? work.weights.kept->get(size, transform) : nullptr;
+    std::optional<Scratch<T>> room;
+    if (transformed == nullptr) {
+        transform(room.emplace(size).data());
+        transformed = room->data();
+    }
     const Index in_row = winograd_row<T>(in), out_row = winograd_row<T>(columns);
     const Index block = winograd_block<T>(work.tiles.count, in, columns);
     const Index in_plane = block * in_row + simd::lanes<T>, out_plane = block * out_row + simd::lanes<T>;
@@ -68,7 +83,7 @@ void winograd_by_tiles(const WinogradWork<T>& work) {
         for (Index i = 0; i < last - first; ++i) sum_rows[i] = i * out_row;
         for (Index point = 0; point < winograd_points; ++point)
             for (Index column = 0; column < columns; column += step) {
-                const T* const panel = transformed.data() + point * weight_plane + column * in;
+                const T* const panel = transformed + point * weight_plane + column * in;
                 winograd_multiply(inputs.data() + point * in_plane, in_row, panel, in, last - first, columns - column,
                                   sums.data() + point * out_plane + column, sum_rows, false, panel + in * step);
             }

@@ -10,6 +10,7 @@
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/winograd_kept.hpp"
 #include "genmod/kernels/impl/winograd_transform.hpp"
 
 namespace genmod::kernels::detail {
@@ -19,6 +20,7 @@ template <class T>
 struct ConvWeights {
     Operand<T> operand = {};
     Panels<T> panels = {};
+    KeptTransform<T>* kept = nullptr;  // where transforms may stay
 };
 
 // The panel [9 * in][tile_cols] of 3x3 weights whose first column is `column`; `room` holds it where it has to be made.
