@@ -90,6 +90,5 @@ void accumulate(const T* x, T* y, Index n, Accumulate mode = Accumulate::add);
 
 #include "genmod/kernels/impl/broadcast.hpp"
 #ifndef GENMOD_COMPILED
-#include "genmod/kernels/impl/binary.hpp"
 #include "genmod/kernels/impl/elementwise.hpp"
 #endif

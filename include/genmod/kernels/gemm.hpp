@@ -62,5 +62,4 @@ void gemm_over_samples(const Matrix<T>& a, const Matrix<T>& b, T* c, Accumulate 
 
 #ifndef GENMOD_COMPILED
 #include "genmod/kernels/impl/gemm.hpp"
-#include "genmod/kernels/impl/gemm_chunks.hpp"
 #endif

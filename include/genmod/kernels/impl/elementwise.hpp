@@ -190,3 +190,5 @@ void accumulate(const T* x, T* y, Index n, Accumulate mode) {
 }
 
 }  // namespace genmod::kernels
+
+#include "genmod/kernels/impl/binary.hpp"  // behind what it needs

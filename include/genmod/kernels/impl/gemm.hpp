@@ -243,3 +243,5 @@ void gemm_batch(Index count, const Matrix<T>& a, Index a_stride, const Matrix<T>
 }
 
 }  // namespace genmod::kernels
+
+#include "genmod/kernels/impl/gemm_chunks.hpp"  // behind what it needs
