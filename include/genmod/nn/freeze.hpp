@@ -22,7 +22,7 @@ namespace genmod::nn {
 //
 // With Precision::full, convolutions by Winograd's algorithm keep the transforms of their weights, four times as large
 // as those, from the first call on, as long as `transform_bytes` last; a layer may take an eighth of them. (Two
-// threads, a U-Net of 3.9 million parameters: one picture of 28 x 28 is 19 % sooner, four are 4 %, sixty-four as soon.
+// threads, a U-Net of 3.9 million parameters: one picture of 28 x 28 is 15 % sooner, four are 4 %, sixty-four as soon.
 // Larger transforms would have to come from memory, which takes as long as to make them.)
 //
 // A frozen model is saved, cloned and differentiated with respect to its inputs as before, and may be shared by
