@@ -27,5 +27,6 @@ written, in quickstart/:
 try next, in build/release/examples/:
   sample_images sneaker bag -b 16 --seed 7 --cfg-scale 3 --output mine.png
   train_diffusion --steps 5000 --output better.safetensors     (some twenty minutes; --resume after Ctrl-C)
-  diffuse_points, explore_tensors, bring_your_own              (each a short lesson)
+the others, each a short lesson, are built by
+  cmake --build --preset release --target diffuse_points explore_tensors bring_your_own train_vae train_flow train_gan
 TEXT
