@@ -97,7 +97,7 @@ TEMPLATE_TEST_CASE("products over samples agree with the definition", "", float,
                 const double value = static_cast<double>(found[static_cast<std::size_t>(i * problem.n + j)]);
                 worst = std::max(worst, std::abs(value - sum.value) / unit);
             }
-        CHECK(worst <= 16);
+        CHECK(worst <= 4);
     }
 }
 

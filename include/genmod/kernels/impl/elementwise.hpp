@@ -12,7 +12,6 @@
 #include "genmod/kernels/elementwise.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 #include "genmod/kernels/impl/unary_functions.hpp"
-#include "genmod/kernels/impl/vector_math.hpp"
 #include "genmod/kernels/impl/wide.hpp"
 
 namespace genmod::kernels {
