@@ -231,9 +231,12 @@ TEST_CASE("a product in bf16 has the bits of the definition by either tile, deno
 TEST_CASE("a product in AMX's order has the bits of the definition, by tiles and by vectors") {
     if (!kernels::amx::available()) WARN("there is no AMX here, or not in this build: vectors stand for it");
     Random random(9);
-    for (int round = 0; round < 200; ++round) {
-        const Index m = pick(random, {1, 2, 15, 16, 17, 31, 33, 60}), n = pick(random, {1, 7, 8, 16, 17, 33, 70});
-        const Index k = pick(random, {1, 2, 31, 32, 33, 64, 95, 512, 513, 1100});
+    for (int round = 0; round < 212; ++round) {
+        const bool parts = round >= 200;  // of rows and of k
+        const Index m = parts ? pick(random, {31, 129, 200, 300}) : pick(random, {1, 2, 15, 16, 17, 31, 33, 60});
+        const Index n = pick(random, {1, 7, 8, 16, 17, 33, 70});
+        const Index k =
+            parts ? pick(random, {40, 1030, 2100}) : pick(random, {1, 2, 31, 32, 33, 64, 95, 512, 513, 1100});
         const bool wild = round % 2 == 1;
         const auto a = wild ? wild_numbers(random, m * k) : numbers<float>(random, m * k);
         const auto weight = wild ? wild_numbers(random, n * k) : numbers<float>(random, n * k);
@@ -291,7 +294,7 @@ TEST_CASE("convolutions in AMX's order are products of patches") {
         s.pad_top = s.pad_left = s.kernel_h / 2;
         s.height = pick(random, {4, 7, 9});
         s.width = pick(random, {4, 8, 16, 32, 48});
-        s.in = pick(random, {3, 20, 32, 64, 96, 130});
+        s.in = pick(random, {3, 20, 32, 64, 96, 130, 192});
         s.out = pick(random, {8, 33, 70});
         s.out_height = (s.height + 2 * s.pad_top - s.kernel_h) / s.stride + 1;
         s.out_width = (s.width + 2 * s.pad_left - s.kernel_w) / s.stride + 1;

@@ -33,7 +33,8 @@ inline void multiply_tile_rows(const bf16* a, Index rows, const bf16* panel, Ind
                                .cols = query_tile<float>,
                                .resume = resume};
         float* const to = sums + row * query_tile<float>;
-        hardware ? multiply_tiles_by_amx(part, to) : multiply_tiles_by_vectors(part, to);
+        const auto nothing = [] {};
+        hardware ? multiply_tiles_by_amx(part, to, nothing) : multiply_tiles_by_vectors(part, to, nothing);
     }
 }
 

@@ -31,48 +31,99 @@ inline bool tiles_lie_in(const Operand<float>& a) {
     return a.kind == OperandKind::pixel_rows && a.patches.out_width % row_tile == 0 && a.depth % k_tile == 0;
 }
 
+// Rows of a block of c and numbers of k whose products with all columns of the block are summed before others are.
+struct TilePart {
+    Index number = 0;
+    Index row = 0, rows = 0;
+    Index k = 0, depth = 0;
+    Index tiles() const { return in_tiles(depth) / k_tile; }
+};
+
+// The parts of a block, those of a row part by ascending k. The rounded rows of two parts stay in the second-level
+// cache beside panels of b; an image is rounded as a whole, so that its parts are of k alone. Where there are few rows,
+// the panel of a part and the next one stay in the nearest cache (16 x 1280 x 1280 a sixth sooner).
+class TileParts {
+public:
+    static constexpr Index together = 2 * row_tile;  // rows of one product of tiles
+
+    TileParts(const Operand<float>& a, const BlockRange& range)
+        : range_(range),
+          groups_((range.rows + together - 1) / together),
+          tiles_(in_tiles(range.depth) / k_tile),
+          row_parts_(tiles_lie_in(a) ? 1 : parts(range.rows, rows_of_part)),
+          k_parts_(parts(tiles_, tiles_lie_in(a)                           ? image_tiles
+                                 : groups_ == 1 && tiles_ > few_rows_tiles ? near_tiles
+                                                                           : made_tiles)) {}
+
+    Index count() const { return row_parts_ * k_parts_; }
+    Index most_rows() const { return parts(groups_, row_parts_) * together; }
+    Index most_depth() const { return parts(tiles_, k_parts_) * k_tile; }
+    bool all_k_at_once() const { return k_parts_ == 1; }
+
+    TilePart operator[](Index number) const {
+        const Index i = number / k_parts_, j = number % k_parts_;
+        const Index row = groups_ * i / row_parts_ * together, k = tiles_ * j / k_parts_ * k_tile;
+        const Index end = std::min(range_.rows, groups_ * (i + 1) / row_parts_ * together);
+        const Index k_end = std::min(range_.depth, tiles_ * (j + 1) / k_parts_ * k_tile);
+        return {.number = number, .row = row, .rows = end - row, .k = k, .depth = k_end - k};
+    }
+
+private:
+    static constexpr Index rows_of_part = 128;
+    static constexpr Index made_tiles = 32, image_tiles = 128, near_tiles = 4, few_rows_tiles = 16;
+
+    static Index parts(Index size, Index most) { return std::max<Index>(1, (size + most - 1) / most); }
+
+    const BlockRange& range_;
+    Index groups_, tiles_;
+    Index row_parts_, k_parts_;
+};
+
 // Rows of a block of a, whose first one is a multiple of row_tile where they are read from the image.
 class TileRows {
 public:
-    static constexpr Index together = 2 * row_tile;  // rows that are made at a time, where they do not lie in an image
-
-    // `depth`: the most numbers of k at a time.
-    TileRows(const Product<float>& product, const BlockRange& range, Index depth) : a_(product.a), range_(range) {
+    TileRows(const Product<float>& product, const BlockRange& range, const TileParts& parts)
+        : a_(product.a), range_(range) {
         const bool pixels = a_.kind == OperandKind::pixel_rows, direct = tiles_lie_in(a_);
         if (pixels) image_.emplace(a_, range.m, range.rows, direct ? spread(a_.depth) : 0);
         if (direct) {
             place_tiles();
             step_ = a_.patches.stride * image_->step();
         } else {
-            step_ = spread(depth);
-            rows_.emplace(together * step_);
+            step_ = spread(parts.most_depth());
+            part_size_ = parts.most_rows() * step_;
+            made_.emplace(std::min<Index>(2, parts.count()) * part_size_);
         }
     }
 
-    // The first factor of a product of tiles: rows row .. row + rows - 1 of the block, at most `together`, with their
-    // numbers k .. k + depth - 1 and zeros behind. Good until the next call.
-    amx::Operands operands(Index row, Index rows, Index k, Index depth) {
-        if (rows_)
-            for (Index i = 0; i < rows; ++i)
-                make_row(range_.m + row + i, range_.k + k, depth, rows_->data() + i * step_);
+    // How many rows of a part must be made before it is multiplied.
+    Index to_make(const TilePart& part) const { return made_ ? part.rows : 0; }
+    // Makes row i of a part, and zeros behind. The part before it is kept.
+    void make(const TilePart& part, Index i) {
+        bf16* const to = made_row(part, i);
+        const Index index = range_.m + part.row + i, k = range_.k + part.k;
+        image_ ? copy_patch(index, k, part.depth, to) : round_row(index, k, part.depth, to);
+        std::fill(to + part.depth, to + in_tiles(part.depth), bf16{});
+    }
+
+    // The first factor of a product of tiles: rows row .. row + rows - 1 of the part, at most two tiles of them.
+    amx::Operands operands(const TilePart& part, Index row, Index rows) {
         const auto tile = [&](Index i) -> const bf16* {
-            return rows_ ? rows_->data() + i * step_ : image_->patch(range_.m + row + i);
+            return made_ ? made_row(part, i) : image_->patch(range_.m + part.row + i);
         };
-        return {.a = {tile(0), tile(rows > row_tile ? row_tile : 0)},
+        return {.a = {tile(row), tile(rows > row_tile ? row + row_tile : row)},
                 .a_step = step_,
-                .places = rows_ ? nullptr : places_.data() + k / k_tile};
+                .places = made_ ? nullptr : places_.data() + part.k / k_tile,
+                .k_tiles = part.tiles()};
     }
 
 private:
+    bf16* made_row(const TilePart& part, Index i) { return made_->data() + part.number % 2 * part_size_ + i * step_; }
     void place_tiles() {
         for (Index k = range_.k; k < range_.k + range_.depth; k += k_tile) {
             const Index tap = k / a_.depth, u = tap / a_.taps_w, v = tap % a_.taps_w;
             places_.push_back(u * image_->pitch() + v * image_->step() + k % a_.depth);
         }
-    }
-    void make_row(Index index, Index k, Index depth, bf16* to) const {
-        image_ ? copy_patch(index, k, depth, to) : round_row(index, k, depth, to);
-        std::fill(to + depth, to + in_tiles(depth), bf16{});
     }
     void round_row(Index index, Index k, Index depth, bf16* to) const {
         const float* const from = a_.data + index * a_.i_step + k * a_.k_step;
@@ -96,9 +147,10 @@ private:
     const Operand<float>& a_;
     const BlockRange& range_;
     std::optional<PaddedPart<float, bf16>> image_;
-    std::optional<Scratch<bf16>> rows_;
+    std::optional<Scratch<bf16>> made_;
     std::vector<Index> places_;
-    Index step_ = 0;  // from row to row
+    Index step_ = 0;       // from row to row
+    Index part_size_ = 0;  // of the rows of a part
 };
 
 }  // namespace genmod::kernels::detail

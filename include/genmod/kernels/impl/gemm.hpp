@@ -9,6 +9,7 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/amx.hpp"
+#include "genmod/kernels/impl/bf16_block.hpp"
 #include "genmod/kernels/impl/bf16_rows.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
 #include "genmod/kernels/impl/gemm_gated.hpp"

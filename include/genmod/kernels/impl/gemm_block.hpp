@@ -5,7 +5,7 @@
 #include <concepts>
 
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/impl/bf16_tiles.hpp"
+#include "genmod/kernels/impl/bf16_block.hpp"
 #include "genmod/kernels/impl/elementwise.hpp"
 #include "genmod/kernels/impl/gemm_image.hpp"
 #include "genmod/kernels/impl/gemm_panels.hpp"
