@@ -51,14 +51,17 @@ public:
           groups_((range.rows + together - 1) / together),
           tiles_(in_tiles(range.depth) / k_tile),
           row_parts_(tiles_lie_in(a) ? 1 : parts(range.rows, rows_of_part)),
-          k_parts_(parts(tiles_, tiles_lie_in(a)                           ? image_tiles
-                                 : groups_ == 1 && tiles_ > few_rows_tiles ? near_tiles
-                                                                           : made_tiles)) {}
+          near_(!tiles_lie_in(a) && groups_ <= 2 && tiles_ > few_rows_tiles),
+          k_parts_(parts(tiles_, near_             ? near_tiles
+                                 : tiles_lie_in(a) ? image_tiles
+                                                   : made_tiles)) {}
 
     Index count() const { return row_parts_ * k_parts_; }
     Index most_rows() const { return parts(groups_, row_parts_) * together; }
     Index most_depth() const { return parts(tiles_, k_parts_) * k_tile; }
     bool all_k_at_once() const { return k_parts_ == 1; }
+    // Whether panels of a part fit the nearest cache.
+    bool near() const { return near_; }
 
     TilePart operator[](Index number) const {
         const Index i = number / k_parts_, j = number % k_parts_;
@@ -76,7 +79,9 @@ private:
 
     const BlockRange& range_;
     Index groups_, tiles_;
-    Index row_parts_, k_parts_;
+    Index row_parts_;
+    bool near_;
+    Index k_parts_;
 };
 
 // Rows of a block of a, whose first one is a multiple of row_tile where they are read from the image.
