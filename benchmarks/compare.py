@@ -31,6 +31,7 @@ FAMILIES = {
     "bf16_pairs": (r"\d+x\d+x\d+", []),
     "conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", *PICTURES]),
     "packed_conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", PICTURES[2]]),
+    "bf16_packed_conv": (CONVOLUTION, ["oneDNN bf16", *BF16[1:]]),
     "kept_conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", PICTURES[2]]),
     "convinput": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),
     "convweight": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),
@@ -174,7 +175,7 @@ class Worker:
 def command_of(row, peer):
     library, _, variant = peer.partition(" ")
     # Peers know what they do by their variants.
-    plain = re.sub("^(bf16_)?packed_(?!conv)", "linear_", row).removeprefix("packed_").removeprefix("kept_").removeprefix("bf16_")
+    plain = re.sub("^(bf16_)?packed_(?!conv)", "linear_", row).removeprefix("bf16_").removeprefix("packed_").removeprefix("kept_")
     if library == "genmod":
         return [PROGRAMS / "bench", "--serve", row]
     if library == "PyTorch":

@@ -40,17 +40,22 @@ Work forward(const std::string& sizes) {
             .gflop = s.gflop()};
 }
 
-// With weights that were packed beforehand, as nn::freeze leaves them; `kept`: with their transforms, whatever they
-// take.
-template <bool kept>
-Work forward_packed(const std::string& sizes) {
+// With weights that were packed beforehand, as nn::freeze leaves them.
+Work forward_packed(const std::string& sizes, Precision precision,
+                    const std::shared_ptr<kernels::TransformBudget>& budget = nullptr) {
     const Convolution s(sizes);
     const Index taps = s.kernel * s.kernel * s.in;
     Operands o(s);
-    const auto budget = kept ? std::make_shared<kernels::TransformBudget>(Index{1} << 30) : nullptr;
-    const auto packed = kernels::pack_weights(o.weight.data(), s.out, taps, Precision::full, budget);
+    const auto packed = kernels::pack_weights(o.weight.data(), s.out, taps, precision, budget);
     return {.run = [o, packed]() mutable { kernels::conv2d_packed(o.shape, o.x.data(), packed, o.y.data()); },
             .gflop = s.gflop()};
+}
+
+Work forward_full(const std::string& sizes) { return forward_packed(sizes, Precision::full); }
+Work forward_bf16(const std::string& sizes) { return forward_packed(sizes, kernels::fastest_bf16()); }
+// Keeps the transforms of the weights, whatever they take.
+Work forward_kept(const std::string& sizes) {
+    return forward_packed(sizes, Precision::full, std::make_shared<kernels::TransformBudget>(Index{1} << 30));
 }
 
 Work to_input(const std::string& sizes) {
@@ -90,8 +95,12 @@ std::vector<Family> convolution_families() {
         {"packed_conv",
          {"1x64x64x320_320", "1x32x32x640_640", "1x64x64x512_512", "1x16x16x1280_1280", "1x8x8x1280_1280",
           "64x7x7x128_128"},
-         forward_packed<false>},
-        {"kept_conv", {"1x64x64x320_320", "1x64x64x512_512", "64x7x7x128_128", "1x28x28x32_32"}, forward_packed<true>},
+         forward_full},
+        {"bf16_packed_conv",
+         {"1x64x64x320_320", "1x32x32x640_640", "1x64x64x512_512", "1x16x16x1280_1280", "1x256x256x256_256",
+          "1x512x512x128_128"},
+         forward_bf16},
+        {"kept_conv", {"1x64x64x320_320", "1x64x64x512_512", "64x7x7x128_128", "1x28x28x32_32"}, forward_kept},
         {"convinput", trained, to_input},
         {"convweight", trained, to_weight}};
 }
