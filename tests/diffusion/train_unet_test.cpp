@@ -1,8 +1,6 @@
 // Training a real network: bits that depend on seed and data only.
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -60,33 +58,26 @@ std::vector<float> after_steps(int count) {
     return numbers(trainer);
 }
 
-// Runs tiles on `count` threads of its own and notes which threads took part.
+// Deals tiles to up to `count` threads of its own and notes how many took part.
 class Crew {
 public:
-    explicit Crew(int count) : count_(count) {}
+    explicit Crew(Index count) : count_(count) {}
 
     void operator()(Index tiles, const TileFunction& tile) {
-        std::atomic<Index> next{0};
-        const auto work = [&] {
-            bool worked = false;
-            for (Index k = next++; k < tiles; k = next++, worked = true) tile(k);
-            if (!worked) return;
-            const std::lock_guard lock(mutex_);
-            ++workers_;
-        };
-        workers_ = 0;
+        const Index workers = std::min(count_, tiles);
         std::vector<std::thread> threads;
-        for (int k = 1; k < count_; ++k) threads.emplace_back(work);
-        work();
+        for (Index first = 0; first < workers; ++first)
+            threads.emplace_back([=, &tile] {
+                for (Index k = first; k < tiles; k += workers) tile(k);
+            });
         for (std::thread& thread : threads) thread.join();
-        most_ = std::max(most_, workers_);
+        most_ = std::max(most_, workers);
     }
 
-    int most_at_once() const { return most_; }
+    Index most_at_once() const { return most_; }
 
 private:
-    int count_, workers_ = 0, most_ = 0;
-    std::mutex mutex_;
+    Index count_, most_ = 0;
 };
 
 }  // namespace
