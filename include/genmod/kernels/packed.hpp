@@ -18,7 +18,7 @@ namespace genmod::kernels {
 // - bf16 is what AVX-512's vdpbf16ps computes: of each pair (2i, 2i + 1) of products the odd one is added first, both
 //   with one rounding to float. Fast where the processor does two pairs at a time (AMD, from Zen 4 on).
 // - bf16_tiles is what AMX's tdpbf16ps computes: of 32 products at a time the even ones and the odd ones are chains of
-//   fused multiply-adds from zero, which are added to each other and then to the earlier sum. Four to five times as
+//   fused multiply-adds from zero, which are added to each other and then to the earlier sum. Four to six times as
 //   fast as float where the processor has it (Intel, from Sapphire Rapids on), and slower than bf16 elsewhere.
 template <class T>
 struct PackedWeights {

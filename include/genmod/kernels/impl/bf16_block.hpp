@@ -84,9 +84,9 @@ private:
         const bool asks = part.row == 0 || range_.cols * range_.depth > near_panels;
         for (Index n = 0; n < range_.cols; n += step) {
             const bool last = n + step >= range_.cols;
-            ahead_.asked = !asks || (last && !more) ? nullptr
-                           : last                   ? panel(0, ahead_.next.k)
-                                                    : panel(n + step, part.k);
+            ahead_.asked = nullptr;
+            if (asks && !last) ahead_.asked = panel(n + step, part.k);
+            if (asks && last && more) ahead_.asked = panel(0, ahead_.next.k);
             for (Index row = 0; row < part.rows; row += together) multiply_tile(part, n, row);
         }
         while (ahead_.made < ahead_.to_make) rows_of_a_.make(ahead_.next, ahead_.made++);
