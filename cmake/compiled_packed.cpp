@@ -10,9 +10,15 @@ template PackedWeights<double> pack_weights(const double*, Index, Index, Precisi
 template void unpack_weights(const PackedWeights<float>&, float*);
 template void unpack_weights(const PackedWeights<double>&, double*);
 template void gemm_packed(const Matrix<float>&, const PackedWeights<float>&, float*, Index, const Epilogue<float>&);
+template void gemm_packed(const Matrix<bf16>&, const PackedWeights<float>&, float*, Index, const Epilogue<float>&);
+template void gemm_packed(const Matrix<float>&, const PackedWeights<float>&, bf16*, Index, const Epilogue<float>&);
+template void gemm_packed(const Matrix<bf16>&, const PackedWeights<float>&, bf16*, Index, const Epilogue<float>&);
 template void gemm_packed(const Matrix<double>&, const PackedWeights<double>&, double*, Index, const Epilogue<double>&);
 template void conv2d_packed(const ConvShape&, const float*, const PackedWeights<float>&, float*,
                             const Epilogue<float>&);
+template void conv2d_packed(const ConvShape&, const bf16*, const PackedWeights<float>&, float*, const Epilogue<float>&);
+template void conv2d_packed(const ConvShape&, const float*, const PackedWeights<float>&, bf16*, const Epilogue<float>&);
+template void conv2d_packed(const ConvShape&, const bf16*, const PackedWeights<float>&, bf16*, const Epilogue<float>&);
 template void conv2d_packed(const ConvShape&, const double*, const PackedWeights<double>&, double*,
                             const Epilogue<double>&);
 

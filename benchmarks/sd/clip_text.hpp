@@ -46,8 +46,8 @@ struct TextLayer : nn::Module {
           fc2(4 * config.width, config.width, rng) {}
 
     Var<float> operator()(const Var<float>& x) const {
-        const Var<float> h = x + attn(norm1(x));
-        return h + fc2(fc1(norm2(h), genmod::kernels::Unary::quick_gelu));
+        const Var<float> h = x + attn(norm1(x, attn.to_q.precision()));
+        return h + fc2(fc1(norm2(h, fc1.precision()), genmod::kernels::Unary::quick_gelu, fc2.precision()));
     }
 
     static void visit(auto& self, auto&& f) {

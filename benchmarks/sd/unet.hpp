@@ -57,7 +57,7 @@ struct SpatialTransformer : nn::Module {
     }
 
     Var<float> operator()(const Var<float>& x, const Var<float>& context) const {
-        Var<float> h = ops::reshape(proj_in(norm(x)), {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)});
+        Var<float> h = ops::reshape(proj_in(norm(x, proj_in.precision())), {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)});
         for (const auto& block : transformer_blocks) h = block(h, context);
         return proj_out(ops::reshape(h, x.shape()), x);
     }

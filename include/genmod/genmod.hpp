@@ -56,6 +56,7 @@
 #include "genmod/ops/norm.hpp"
 #include "genmod/ops/reduce.hpp"
 #include "genmod/ops/resample.hpp"
+#include "genmod/ops/rounded.hpp"
 #include "genmod/ops/shape.hpp"
 #include "genmod/ops/softmax.hpp"
 #include "genmod/ops/unary.hpp"

@@ -115,6 +115,12 @@ TEST_CASE("a model in bf16 gives nearly the same numbers") {
     }
 }
 
+TEST_CASE("numbers that layers hand on in bf16 where no gradients are recorded change no bit") {
+    Net<float> net = make<float>();
+    nn::freeze(net, Precision::bf16_tiles);
+    REQUIRE(equal(run(net), net(input<float>()).value()));  // where gradients are recorded
+}
+
 TEST_CASE("what is frozen, and what is not") {
     Net<float> net = make<float>();
     nn::freeze(net);

@@ -24,6 +24,10 @@ namespace detail {
     fail(ErrorCode::argument, "a frozen weight of shape ", shape,
          " is read by its own layer only, and never written: see nn/freeze.hpp");
 }
+[[noreturn]] inline void refuse_rounded(const Shape& shape) {
+    fail(ErrorCode::argument, "numbers of shape ", shape,
+         " that were rounded to bf16 for a layer are read by its product only: see ops/rounded.hpp");
+}
 
 }  // namespace detail
 
@@ -51,27 +55,36 @@ public:
         return result;
     }
 
-    // True for a Var that was never given a value: an absent bias, say.
-    bool empty() const { return value_.empty() && packed_ == nullptr; }
+    // Numbers as a product in bf16 rounds them, which alone reads them. They have no value() (ops/rounded.hpp).
+    static Var rounded(const Tensor<bf16>& numbers) {
+        Var result(Tensor<T>(numbers.shape(), nullptr));
+        result.half_ = numbers.storage();
+        return result;
+    }
 
-    // Throws Error for a frozen weight, as data() and item() do.
+    // True for a Var that was never given a value: an absent bias, say.
+    bool empty() const { return value_.empty() && !stored_otherwise(); }
+
+    // Throws Error for a frozen weight and for rounded numbers, as data() and item() do.
     const Tensor<T>& value() const {
-        if (packed_ != nullptr) detail::refuse_frozen(shape());
+        check_value();
         return value_;
     }
     Tensor<T>& value() {
-        if (packed_ != nullptr) detail::refuse_frozen(shape());
+        check_value();
         return value_;
     }
     const Shape& shape() const { return value_.shape(); }
     Index rank() const { return value_.rank(); }
-    Index size() const { return packed_ == nullptr ? value_.size() : shape().size(); }
+    Index size() const { return stored_otherwise() ? shape().size() : value_.size(); }
     Index dim(Index axis) const { return value_.dim(axis); }
     const T* data() const { return value().data(); }
     T item() const { return value().item(); }
 
     // What a frozen weight has; null for every other Var.
     const std::shared_ptr<const kernels::PackedWeights<T>>& packed() const { return packed_; }
+    // Rounded numbers; null for every other Var.
+    const std::shared_ptr<bf16[]>& half() const { return half_; }
 
     bool requires_grad() const { return node_ != nullptr; }
     // What backward() collected for this leaf; empty before.
@@ -97,9 +110,16 @@ public:
     const std::shared_ptr<Node<T>>& node() const { return node_; }
 
 private:
+    bool stored_otherwise() const { return packed_ != nullptr || half_ != nullptr; }
+    void check_value() const {
+        if (packed_ != nullptr) detail::refuse_frozen(shape());
+        if (half_ != nullptr) detail::refuse_rounded(shape());
+    }
+
     Tensor<T> value_;
     std::shared_ptr<Node<T>> node_;
     std::shared_ptr<const kernels::PackedWeights<T>> packed_;
+    std::shared_ptr<bf16[]> half_;
 };
 
 // Whether an op on these inputs has to remember how its result is made.

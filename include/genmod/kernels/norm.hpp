@@ -41,15 +41,16 @@ struct Moments {
     T* variance = nullptr;
 };
 
-// y = affine((x - mean) / sqrt(variance + eps)) with each group's own moments, which are handed out too.
-template <class T>
-void group_norm(const GroupShape& shape, const T* x, const NormAffine<T>& affine, T eps, T* y,
+// y = affine((x - mean) / sqrt(variance + eps)) with each group's own moments, which are handed out too. Out: T, or
+// bf16, as products in bf16 round their operands.
+template <class T, class Out>
+void group_norm(const GroupShape& shape, const T* x, const NormAffine<T>& affine, T eps, Out* y,
                 const Moments<T>& moments);
 
 // The same with given moments.
-template <class T>
+template <class T, class Out>
 void group_norm_apply(const GroupShape& shape, const T* x, const NormAffine<T>& affine, T eps,
-                      const Moments<T>& moments, T* y);
+                      const Moments<T>& moments, Out* y);
 
 // Gradients from dy, x and the moments; what lies between is computed again. `given`: the moments do not depend on x.
 template <class T>
@@ -57,9 +58,10 @@ void group_norm_backward(const GroupShape& shape, const T* x, const NormAffine<T
                          const Moments<T>& moments, bool given, const T* dy, const NormGradients<T>& gradients);
 
 // Each row of x [rows, channels] normalised by its own mean and variance: y = (x - mean) * rstd * weight + bias. mean
-// and rstd [rows] are handed out for the backward pass.
-template <class T>
-void layer_norm(Index rows, Index channels, const T* x, const T* weight, const T* bias, T eps, T* y, T* mean, T* rstd);
+// and rstd [rows] are handed out for the backward pass. Out as above.
+template <class T, class Out>
+void layer_norm(Index rows, Index channels, const T* x, const T* weight, const T* bias, T eps, Out* y, T* mean,
+                T* rstd);
 
 // Gradients for x, weight and bias.
 template <class T>

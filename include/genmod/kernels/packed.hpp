@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <type_traits>
 
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/conv2d.hpp"
@@ -44,15 +45,18 @@ PackedWeights<T> pack_weights(const T* weight, Index n, Index k, Precision preci
 template <class T>
 void unpack_weights(const PackedWeights<T>& packed, T* weight);
 
-// c [m, n] = a [m, k] times the weights transposed, as gemm() does it: with Precision::full the same bits.
-template <class T>
-void gemm_packed(const Matrix<T>& a, const PackedWeights<T>& weight, T* c, Index c_step,
-                 const Epilogue<T>& epilogue = {});
+// c [m, n] = a [m, k] times the weights transposed, as gemm() does it: with Precision::full the same bits. Of
+// bf16_tiles, which rounds a in any case, a may be rounded already (In = bf16), and c may be stored rounded (Out =
+// bf16, with Accumulate::write alone), as another such product would round it. Throws Error for other weights.
+template <class T, class In, class Out>
+void gemm_packed(const Matrix<In>& a, const PackedWeights<T>& weight, Out* c, Index c_step,
+                 const std::type_identity_t<Epilogue<T>>& epilogue = {});
 
-// As conv2d(). Where that goes by Winograd's algorithm, weights in bf16 are multiplied in float; bf16_tiles never does.
-template <class T>
-void conv2d_packed(const ConvShape& shape, const T* x, const PackedWeights<T>& weight, T* y,
-                   const Epilogue<T>& epilogue = {});
+// As conv2d(), and with x and y in bf16 as above. Where that goes by Winograd's algorithm, weights in bf16 are
+// multiplied in float; bf16_tiles never does.
+template <class T, class In, class Out>
+void conv2d_packed(const ConvShape& shape, const In* x, const PackedWeights<T>& weight, Out* y,
+                   const std::type_identity_t<Epilogue<T>>& epilogue = {});
 
 }  // namespace genmod::kernels
 

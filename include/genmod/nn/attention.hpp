@@ -57,14 +57,13 @@ struct Attention : Module {
         check(context.empty() == (options.context == 0), "Attention: expected ",
               options.context > 0 ? "a context" : "no context", ", found shape ", context.shape());
         const Var<T> tokens = ops::reshape(x, {x.dim(0), x.size() / (x.dim(0) * options.width), options.width});
-        const Var<T> asking = group_norm ? (*group_norm)(tokens) : tokens;
+        const Var<T> asking = group_norm ? (*group_norm)(tokens, to_q.precision()) : tokens;
         const Var<T>& asked = context.empty() ? asking : context;
         // One after the other: compilers order arguments as they like, and with them the sum of the three gradients.
         const Var<T> q = to_q(asking);
         const Var<T> k = to_k(asked);
         const Var<T> v = to_v(asked);
-        const auto packed = to_q.weight.packed();
-        const bool tiles = packed != nullptr && packed->precision == Precision::bf16_tiles;
+        const bool tiles = to_q.precision() == Precision::bf16_tiles;
         const Var<T> mixed =
             ops::attention(q, k, v, {.heads = options.heads, .causal = options.causal, .tiles = tiles});
         const Var<T> y = ops::reshape(to_out(mixed), x.shape());

@@ -4,9 +4,11 @@
 #include "genmod/autograd/dual.hpp"
 #include "genmod/autograd/var.hpp"
 #include "genmod/core/rng.hpp"
+#include "genmod/core/types.hpp"
 #include "genmod/nn/init.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/ops/conv2d.hpp"
+#include "genmod/ops/kept_weight.hpp"
 
 namespace genmod::nn {
 
@@ -36,6 +38,9 @@ struct Conv2d : Module {
         return ops::conv2d(x, weight, bias, options, residual, shift);
     }
     Dual<T> operator()(const Dual<T>& x) const { return ops::conv2d(x, weight, bias, options); }
+
+    // In which it multiplies.
+    Precision precision() const { return ops::multiplies_in(weight); }
 
     static void visit(auto& self, auto&& f) {
         f("weight", self.weight, Layout::conv);

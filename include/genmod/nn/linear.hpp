@@ -4,9 +4,11 @@
 #include "genmod/autograd/dual.hpp"
 #include "genmod/autograd/var.hpp"
 #include "genmod/core/rng.hpp"
+#include "genmod/core/types.hpp"
 #include "genmod/kernels/elementwise.hpp"
 #include "genmod/nn/init.hpp"
 #include "genmod/nn/module.hpp"
+#include "genmod/ops/kept_weight.hpp"
 #include "genmod/ops/linear.hpp"
 
 namespace genmod::nn {
@@ -30,8 +32,14 @@ struct Linear : Module {
     Dual<T> operator()(const Dual<T>& x) const { return ops::linear(x, weight, bias); }
 
     // f of it (kernels::Unary), in one pass where no gradient is recorded.
-    Var<T> operator()(const Var<T>& x, kernels::Unary f) const { return ops::linear(x, weight, bias, f); }
+    // `reader`: of the layer whose product alone reads the result (ops/rounded.hpp).
+    Var<T> operator()(const Var<T>& x, kernels::Unary f, Precision reader = Precision::full) const {
+        return ops::linear(x, weight, bias, f, reader);
+    }
     Dual<T> operator()(const Dual<T>& x, kernels::Unary f) const { return ops::linear(x, weight, bias, f); }
+
+    // In which it multiplies.
+    Precision precision() const { return ops::multiplies_in(weight); }
 
     static void visit(auto& self, auto&& f) {
         f("weight", self.weight, Layout::linear);

@@ -6,6 +6,7 @@
 #include "genmod/autograd/var.hpp"
 #include "genmod/core/error.hpp"
 #include "genmod/core/tensor.hpp"
+#include "genmod/core/types.hpp"
 #include "genmod/nn/init.hpp"
 #include "genmod/nn/module.hpp"
 #include "genmod/ops/norm.hpp"
@@ -25,20 +26,30 @@ struct GroupNorm : Module {
               " channels");
     }
 
-    auto operator()(const auto& x) const { return ops::group_norm(x, weight, bias, options); }
+    // `reader`: of the layer whose product alone reads the result (ops/rounded.hpp).
+    auto operator()(const auto& x, Precision reader = Precision::full) const {
+        return ops::group_norm(x, weight, bias, for_reader(reader));
+    }
     Var<T> operator()(const Var<T>& x, const Var<T>& scale, const Var<T>& shift) const {
         return ops::group_norm(x, weight, bias, options, scale, shift);
     }
 
     // silu of the same, in one pass.
-    auto silu(const auto& x) const { return ops::group_norm_silu(x, weight, bias, options); }
-    Var<T> silu(const Var<T>& x, const Var<T>& scale, const Var<T>& shift) const {
-        return ops::group_norm_silu(x, weight, bias, options, scale, shift);
+    auto silu(const auto& x, Precision reader = Precision::full) const {
+        return ops::group_norm_silu(x, weight, bias, for_reader(reader));
+    }
+    Var<T> silu(const Var<T>& x, const Var<T>& scale, const Var<T>& shift, Precision reader = Precision::full) const {
+        return ops::group_norm_silu(x, weight, bias, for_reader(reader), scale, shift);
     }
 
     static void visit(auto& self, auto&& f) {
         f("weight", self.weight);
         f("bias", self.bias);
+    }
+
+private:
+    ops::GroupNormOptions for_reader(Precision reader) const {
+        return {.groups = options.groups, .eps = options.eps, .reader = reader};
     }
 };
 
@@ -52,7 +63,10 @@ struct LayerNorm : Module {
     explicit LayerNorm(Index channels, ops::LayerNormOptions o = {})
         : weight(constant_parameter<T>({channels}, 1)), bias(constant_parameter<T>({channels}, 0)), options(o) {}
 
-    auto operator()(const auto& x) const { return ops::layer_norm(x, weight, bias, options); }
+    // `reader`: of the layer whose product alone reads the result (ops/rounded.hpp).
+    auto operator()(const auto& x, Precision reader = Precision::full) const {
+        return ops::layer_norm(x, weight, bias, {.eps = options.eps, .reader = reader});
+    }
 
     static void visit(auto& self, auto&& f) {
         f("weight", self.weight);

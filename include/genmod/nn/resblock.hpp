@@ -6,8 +6,10 @@
 
 #include "genmod/autograd/dual.hpp"
 #include "genmod/autograd/var.hpp"
+#include "genmod/core/context.hpp"
 #include "genmod/core/error.hpp"
 #include "genmod/core/rng.hpp"
+#include "genmod/core/types.hpp"
 #include "genmod/nn/conv2d.hpp"
 #include "genmod/nn/dropout.hpp"
 #include "genmod/nn/linear.hpp"
@@ -78,10 +80,14 @@ private:
         check(time.empty() != time_emb_proj.has_value(), "ResBlock: expected ",
               time_emb_proj ? "a time embedding" : "no time embedding", ", found shape ", time.shape());
         const Var<T> t = time_emb_proj ? (*time_emb_proj)(ops::silu(time)) : Var<T>();
-        const Value h = dropout(scale_shift ? modulated(conv1(norm1.silu(x)), t) : norm2.silu(first(norm1.silu(x), t)));
+        const Value inner = norm1.silu(x, conv1.precision());
+        const Value h = dropout(scale_shift ? modulated(conv1(inner), t) : norm2.silu(first(inner, t), reader()));
         const Value sum = second(h, conv_shortcut ? (*conv_shortcut)(x) : x);
         return output_scale == 1 ? sum : ops::scale(sum, 1 / output_scale);
     }
+
+    // Of the product that reads h, unless dropout does.
+    Precision reader() const { return training() == nullptr ? conv2.precision() : Precision::full; }
 
     Var<T> second(const Var<T>& h, const Var<T>& residual) const { return conv2(h, residual); }
     Dual<T> second(const Dual<T>& h, const Dual<T>& residual) const { return ops::add(conv2(h), residual); }
@@ -99,7 +105,7 @@ private:
         const Var<T> pixelwise = ops::reshape(t, {n, 1, 1, t.dim(1)});
         const Var<T> scale = ops::slice(pixelwise, -1, 0, width), shift = ops::slice(pixelwise, -1, width, 2 * width);
         if constexpr (std::is_same_v<Value, Var<T>>)
-            return norm2.silu(h, scale, shift);
+            return norm2.silu(h, scale, shift, reader());
         else
             return ops::silu(ops::add(ops::mul(norm2(h), ops::add_scalar(scale, 1)), shift));
     }

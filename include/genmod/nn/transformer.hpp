@@ -23,7 +23,9 @@ struct FeedForward : Module {
 
     FeedForward(Index width, Index inner, Rng& rng) : proj(width, 2 * inner, rng), out(inner, width, rng) {}
 
-    Var<T> operator()(const Var<T>& x) const { return out(ops::linear_geglu(x, proj.weight, proj.bias)); }
+    Var<T> operator()(const Var<T>& x) const {
+        return out(ops::linear_geglu(x, proj.weight, proj.bias, out.precision()));
+    }
 
     static void visit(auto& self, auto&& f) {
         f("net.0.proj", self.proj);
@@ -65,9 +67,9 @@ struct TransformerBlock : Module {
     Var<T> operator()(const Var<T>& x, const Var<T>& context = {}) const {
         check(attn2.has_value() != context.empty(), "TransformerBlock: expected ", attn2 ? "a context" : "no context",
               ", found shape ", context.shape());
-        Var<T> h = x + attn1(norm1(x));
-        if (attn2) h = h + (*attn2)((*norm2)(h), context);
-        return h + ff(norm3(h));
+        Var<T> h = x + attn1(norm1(x, attn1.to_q.precision()));
+        if (attn2) h = h + (*attn2)((*norm2)(h, attn2->to_q.precision()), context);
+        return h + ff(norm3(h, ff.proj.precision()));
     }
 
     static void visit(auto& self, auto&& f) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 
 #include "genmod/autograd/dual.hpp"
 #include "genmod/autograd/var.hpp"
@@ -62,6 +63,21 @@ Tensor<T> shifted_bias(const Var<T>& bias, const Var<T>& shift) {
 
 }  // namespace detail
 
+namespace detail {
+
+template <class T>
+void convolve(const kernels::ConvShape& shape, const Var<T>& x, const Var<T>& weight, T* y,
+              const kernels::Epilogue<T>& epilogue) {
+    if (weight.packed() == nullptr)
+        kernels::conv2d(shape, x.data(), weight.data(), y, epilogue);
+    else if (x.half() == nullptr)
+        kernels::conv2d_packed(shape, x.data(), *weight.packed(), y, epilogue);
+    else if constexpr (std::same_as<T, float>)
+        kernels::conv2d_packed(shape, x.half().get(), *weight.packed(), y, epilogue);
+}
+
+}  // namespace detail
+
 // x [n, h, w, in], weight [out, kh, kw, in], bias [out] or empty, residual [n, oh, ow, out] or empty, shift [n, out] or
 // empty -> convolution + (bias + shift of the sample) + residual [n, oh, ow, out], where
 // oh = (h + 2 * padding + end_padding - kh) / stride + 1, rounded down. Throws Error when they do not fit.
@@ -79,10 +95,7 @@ Var<T> conv2d(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, Conv2dO
     const Tensor<T> biases = shift.empty() ? bias.value() : detail::shifted_bias(bias, shift);
     const kernels::Epilogue<T> epilogue{
         .bias = biases.data(), .bias_step = shift.empty() ? 0 : shape.out, .residual = residual.data()};
-    if (weight.packed() != nullptr)
-        kernels::conv2d_packed(shape, x.data(), *weight.packed(), y.data(), epilogue);
-    else
-        kernels::conv2d(shape, x.data(), weight.data(), y.data(), epilogue);
+    detail::convolve(shape, x, weight, y.data(), epilogue);
     Var<T> result(y);
     if (recording(x, weight, bias, residual, shift))
         result.attach({x, weight, bias, residual, shift}, [shape, xv = x.value(), kept = detail::KeptWeight<T>(weight)](

@@ -18,6 +18,12 @@ Tensor<T> numbers(const Var<T>& weight) {
     return result;
 }
 
+// In which precision the layer of a weight multiplies.
+template <class T>
+Precision multiplies_in(const Var<T>& weight) {
+    return weight.packed() == nullptr ? Precision::full : weight.packed()->precision;
+}
+
 namespace detail {
 
 // Keeps a frozen weight packed until its numbers are asked for.

@@ -1,6 +1,7 @@
 // Matrix products: fully connected layers, and products of matrices that are both variables.
 #pragma once
 
+#include <concepts>
 #include <optional>
 
 #include "genmod/autograd/dual.hpp"
@@ -12,6 +13,7 @@
 #include "genmod/kernels/reduce.hpp"
 #include "genmod/ops/activation.hpp"
 #include "genmod/ops/kept_weight.hpp"
+#include "genmod/ops/rounded.hpp"
 #include "genmod/ops/unary.hpp"
 
 namespace genmod::ops {
@@ -27,25 +29,43 @@ kernels::Matrix<T> as_rows(const Tensor<T>& tensor, Index cols) {
 
 namespace detail {
 
+// What follows the product of a linear layer.
+struct LinearFinish {
+    std::optional<kernels::Unary> f = {};
+    bool gated = false;                  // the left half times f of the right half
+    Precision reader = Precision::full;  // of the product that alone reads the result
+};
+
+// y [..., width] = rows of x * weight^T, as the epilogue has it.
+template <class T, class Out>
+void multiply_rows(const Var<T>& x, const Var<T>& weight, Out* y, Index width, const kernels::Epilogue<T>& epilogue) {
+    const Index in = weight.dim(1);
+    if (weight.packed() == nullptr) {
+        if constexpr (std::same_as<T, Out>)
+            kernels::gemm(as_rows(x.value(), in), kernels::transposed(as_rows(weight.value(), in)), y, width, epilogue);
+    } else if (x.half() == nullptr) {
+        kernels::gemm_packed(as_rows(x.value(), in), *weight.packed(), y, width, epilogue);
+    } else if constexpr (std::same_as<T, float>) {
+        kernels::gemm_packed(kernels::row_major(x.half().get(), x.size() / in, in), *weight.packed(), y, width,
+                             epilogue);
+    }
+}
+
 // f(x * weight^T + bias), or the left half times f of the right half. Throws Error when they do not fit.
 template <class T>
-Tensor<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, std::optional<kernels::Unary> f = {},
-                 bool gated = false) {
+Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, const LinearFinish& finish = {}) {
     check(weight.rank() == 2 && x.rank() >= 1 && x.dim(-1) == weight.dim(1) && weight.size() > 0, "linear: x ",
           x.shape(), " does not fit weight ", weight.shape());
-    const Index out = weight.dim(0), in = weight.dim(1);
+    const Index out = weight.dim(0);
     check(bias.empty() || bias.shape() == Shape{out}, "linear: bias ", bias.shape(), " does not fit weight ",
           weight.shape());
-    check(!gated || out % 2 == 0, "linear: expected an even number of outputs to gate, found weight ", weight.shape());
-    const Index width = gated ? out / 2 : out;
-    Tensor<T> y(x.shape().with(-1, width));
-    const kernels::Epilogue<T> epilogue{.bias = bias.data(), .activation = f, .gated = gated};
-    if (weight.packed() != nullptr)
-        kernels::gemm_packed(as_rows(x.value(), in), *weight.packed(), y.data(), width, epilogue);
-    else
-        kernels::gemm(as_rows(x.value(), in), kernels::transposed(as_rows(weight.value(), in)), y.data(), width,
-                      epilogue);
-    return y;
+    check(!finish.gated || out % 2 == 0, "linear: expected an even number of outputs to gate, found weight ",
+          weight.shape());
+    const Index width = finish.gated ? out / 2 : out;
+    const kernels::Epilogue<T> epilogue{.bias = bias.data(), .activation = finish.f, .gated = finish.gated};
+    const bool rounded = stores_rounded<T>(finish.reader) && multiplies_in(weight) == Precision::bf16_tiles;
+    return stored<T>(x.shape().with(-1, width), rounded,
+                     [&](auto* y) { multiply_rows(x, weight, y, width, epilogue); });
 }
 
 }  // namespace detail
@@ -54,7 +74,7 @@ Tensor<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, std:
 // fit.
 template <class T>
 Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
-    Var<T> result(detail::linear(x, weight, bias));
+    Var<T> result = detail::linear(x, weight, bias);
     if (recording(x, weight, bias))
         result.attach({x, weight, bias}, [xv = x.value(), kept = detail::KeptWeight<T>(weight), out = weight.dim(0),
                                           in = weight.dim(1)](const Tensor<T>& dy, Sinks<T>& sinks) {
@@ -74,22 +94,23 @@ Dual<T> linear(const Dual<T>& x, const Var<T>& weight, const Var<T>& bias) {
 }
 
 // f(linear(x, weight, bias)) for an f without parameters: in one pass where no gradient is recorded, with the same
-// bits.
+// bits. `reader`: of the product that alone reads the result (ops/rounded.hpp).
 template <class T>
-Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, kernels::Unary f) {
+Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, kernels::Unary f,
+              Precision reader = Precision::full) {
     if (recording(x, weight, bias)) return detail::unary(f, linear(x, weight, bias));
-    return detail::linear(x, weight, bias, f);
+    return detail::linear(x, weight, bias, {.f = f, .reader = reader});
 }
 template <class T>
 Dual<T> linear(const Dual<T>& x, const Var<T>& weight, const Var<T>& bias, kernels::Unary f) {
     return detail::unary(f, linear(x, weight, bias));
 }
 
-// geglu(linear(x, weight, bias)): in one pass where no gradient is recorded, with the same bits.
+// geglu(linear(x, weight, bias)): in one pass where no gradient is recorded, with the same bits. `reader` as above.
 template <class T>
-Var<T> linear_geglu(const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
+Var<T> linear_geglu(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, Precision reader = Precision::full) {
     if (recording(x, weight, bias)) return geglu(linear(x, weight, bias));
-    return detail::linear(x, weight, bias, kernels::Unary::gelu, true);
+    return detail::linear(x, weight, bias, {.f = kernels::Unary::gelu, .gated = true, .reader = reader});
 }
 
 struct MatmulOptions {

@@ -16,6 +16,7 @@
 #include "genmod/ops/arithmetic.hpp"
 #include "genmod/ops/elementary.hpp"
 #include "genmod/ops/reduce.hpp"
+#include "genmod/ops/rounded.hpp"
 #include "genmod/ops/shape.hpp"
 
 namespace genmod::ops {
@@ -23,10 +24,12 @@ namespace genmod::ops {
 struct GroupNormOptions {
     Index groups = 32;
     double eps = 1e-5;
+    Precision reader = Precision::full;  // of the product that alone reads the result (ops/rounded.hpp)
 };
 
 struct LayerNormOptions {
     double eps = 1e-5;
+    Precision reader = Precision::full;  // as above
 };
 
 struct BatchNormOptions {
@@ -99,9 +102,9 @@ Var<T> group_norm(const char* op, bool silu, const Var<T>& x, const Var<T>& weig
                          .variance = Tensor<T>({n, groups}),
                          .silu = silu,
                          .eps = static_cast<T>(options.eps)};
-    Tensor<T> y(x.shape());
-    kernels::group_norm(record.shape, x.data(), record.affine(), record.eps, y.data(), record.moments());
-    Var<T> result(y);
+    Var<T> result = stored<T>(x.shape(), stores_rounded<T>(options.reader), [&](auto* y) {
+        kernels::group_norm(record.shape, x.data(), record.affine(), record.eps, y, record.moments());
+    });
     if (recording(x, weight, bias, scale, shift))
         result.attach(
             {x, weight, bias, scale, shift},
@@ -159,10 +162,11 @@ template <class T>
 Var<T> layer_norm(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, LayerNormOptions options = {}) {
     detail::check_affine("layer_norm", x, weight, bias);
     const Index channels = x.dim(-1), rows = x.size() / channels;
-    Tensor<T> y(x.shape()), mean({rows}), rstd({rows});
-    kernels::layer_norm(rows, channels, x.data(), weight.data(), bias.data(), static_cast<T>(options.eps), y.data(),
-                        mean.data(), rstd.data());
-    Var<T> result(y);
+    Tensor<T> mean({rows}), rstd({rows});
+    Var<T> result = detail::stored<T>(x.shape(), detail::stores_rounded<T>(options.reader), [&](auto* y) {
+        kernels::layer_norm(rows, channels, x.data(), weight.data(), bias.data(), static_cast<T>(options.eps), y,
+                            mean.data(), rstd.data());
+    });
     if (recording(x, weight, bias))
         result.attach({x, weight, bias},
                       [xv = x.value(), wv = weight.value(), mean, rstd](const Tensor<T>& dy, Sinks<T>& sinks) {

@@ -32,16 +32,23 @@ Dual<T> linear_dual(const Dual<T>& x, const Function& function) {
     return {function(x.value), function(x.tangent)};
 }
 
+// Numbers rounded to bf16 stay so.
+template <class T, class To>
+Var<T> reshape_to(const Var<T>& x, const To& shape) {
+    if (x.half() != nullptr) return Var<T>::rounded(Tensor<bf16>(x.shape(), x.half()).reshape(shape));
+    return reshaped(x, x.value().reshape(shape));
+}
+
 }  // namespace detail
 
 // The same numbers under another shape; one extent may be -1. Throws Error when the sizes differ.
 template <class T>
 Var<T> reshape(const Var<T>& x, std::initializer_list<Index> extents) {
-    return detail::reshaped(x, x.value().reshape(extents));
+    return detail::reshape_to(x, extents);
 }
 template <class T>
 Var<T> reshape(const Var<T>& x, const Shape& shape) {
-    return detail::reshaped(x, x.value().reshape(shape));
+    return detail::reshape_to(x, shape);
 }
 template <class T>
 Dual<T> reshape(const Dual<T>& x, std::initializer_list<Index> extents) {

@@ -48,15 +48,15 @@ public:
 
 private:
     static constexpr Index step = tile_cols<float>, together = TileParts::together, room = together * step;
-    static constexpr Index rooms = 2;              // for sums that wait, and for the next ones
-    static constexpr Index near_panels = 1 << 19;  // numbers of b that stay in the second-level cache
+    static constexpr Index rooms = 2;  // for sums that wait, and for the next ones
 
     // A tile's sums that wait for the epilogue, as it goes on by vectors beside the next tile.
     struct Waiting {
         const float* sums = nullptr;
-        Index row = 0, rows = 0;
-        Index n = 0, cols = 0;
+        Index rows = 0, cols = 0;
         Index at_once = 0;  // rows for each tile of k
+        const Index* row_offset = nullptr;
+        PanelTarget target = {};
     };
     // What is done beside the products of a part.
     struct Ahead {
@@ -106,7 +106,11 @@ private:
         hardware_ ? multiply_tiles_by_amx(tile, sums, meanwhile) : multiply_tiles_by_vectors(tile, sums, meanwhile);
         finish(waiting_.rows);
         if (part.k + part.depth == range_.depth)
-            waiting_ = {.sums = sums, .row = part.row + row, .rows = tile.rows, .n = n, .cols = tile.cols};
+            waiting_ = {.sums = sums,
+                        .rows = tile.rows,
+                        .cols = tile.cols,
+                        .row_offset = row_offset_ + part.row + row,
+                        .target = target(n)};
     }
 
     void work_ahead() {
@@ -126,17 +130,25 @@ private:
     // The next rows of the sums that wait.
     void finish(Index rows) {
         if (rows == 0) return;
-        const Index column = range_.n + waiting_.n;
-        Epilogue<float> epilogue = product_.epilogue;
-        if (epilogue.bias != nullptr) epilogue.bias += column;
-        if (epilogue.residual != nullptr) epilogue.residual += column;
-        finish_panel_rows(waiting_.sums, rows, waiting_.cols,
-                          {.c = product_.c + column,
-                           .row_offset = row_offset_ + waiting_.row,
-                           .finish = product_.plain_epilogue() ? nullptr : &epilogue});
+        finish_panel_rows(waiting_.sums, rows, waiting_.cols, waiting_.target, waiting_.row_offset);
         waiting_.sums += rows * step;
-        waiting_.row += rows;
+        waiting_.row_offset += rows;
         waiting_.rows -= rows;
+    }
+
+    // Where sums of the panel of column n go.
+    PanelTarget target(Index n) {
+        const Index column = range_.n + n;
+        epilogue_ = product_.epilogue;
+        if (epilogue_.bias != nullptr) epilogue_.bias += column;
+        if (epilogue_.residual != nullptr) epilogue_.residual += column;
+        PanelTarget target{.finish = product_.plain_epilogue() ? nullptr : &epilogue_,
+                           .activation = epilogue_.activation};
+        if (product_.rounded == nullptr)
+            target.c = product_.c + column;
+        else
+            target.rounded = product_.rounded + column;
+        return target;
     }
 
     const Product<float>& product_;
@@ -148,6 +160,7 @@ private:
     Scratch<float> sums_;
     Index turn_ = 0;
     Waiting waiting_;
+    Epilogue<float> epilogue_;  // of the panel whose sums wait
     Ahead ahead_;
     Index row_offset_[most_rows];
 };

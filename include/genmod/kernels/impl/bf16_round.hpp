@@ -8,6 +8,7 @@
 
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/wide.hpp"
 
 namespace genmod::kernels::detail {
 
@@ -42,7 +43,19 @@ inline void round_sixteen(const float* from, bf16* to) {
     std::memcpy(static_cast<void*>(to), &halves, sizeof halves);
 }
 
+// to = 32 numbers rounded.
+inline void round_thirty_two(const float* from, bf16* to) {
+#if defined(__AVX512BF16__)
+    const __m512bh halves = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + 16), _mm512_loadu_ps(from));
+    std::memcpy(static_cast<void*>(to), &halves, sizeof halves);
+#else
+    round_sixteen(from, to);
+    round_sixteen(from + 16, to + 16);
+#endif
+}
+
 inline void round_all(const float* from, Index count, bf16* to) {
+    for (; count >= 32; count -= 32, from += 32, to += 32) round_thirty_two(from, to);
     for (; count >= 16; count -= 16, from += 16, to += 16) round_sixteen(from, to);
     for (Index i = 0; i < count; ++i) to[i] = round_one(from[i]);
 }
@@ -74,3 +87,15 @@ inline void round_row_pairs(const float* from, Index pairs, Index width, bf16* t
 }
 
 }  // namespace genmod::kernels::detail
+
+namespace genmod::simd {
+
+// The first `count` numbers, rounded.
+template <int parts>
+[[gnu::always_inline]] inline void store_some(bf16* to, Index count, const Several<float, parts>& value) {
+    alignas(64) float lane[Several<float, parts>::size];
+    store(lane, value);
+    kernels::detail::round_all(lane, count, to);
+}
+
+}  // namespace genmod::simd

@@ -19,7 +19,8 @@ namespace genmod::kernels::detail {
 inline constexpr Index k_tile = 32;    // numbers of k that are summed together
 inline constexpr Index row_tile = 16;  // rows of a tile
 
-inline constexpr Index rows_asked = 4;  // rows of floats that are asked for ahead
+inline constexpr Index near_panels = 1 << 19;  // numbers of b that stay in the second-level cache
+inline constexpr Index rows_asked = 4;         // rows of floats that are asked for ahead
 
 // Numbers k in whole tiles.
 inline Index in_tiles(Index k) { return (k + k_tile - 1) / k_tile * k_tile; }
@@ -29,6 +30,11 @@ inline Index spread(Index numbers) { return (in_tiles(numbers) / k_tile | 1) * k
 // Whether tiles can be read from the image: their rows are pixels side by side, their columns channels of a tap.
 inline bool tiles_lie_in(const Operand<float>& a) {
     return a.kind == OperandKind::pixel_rows && a.patches.out_width % row_tile == 0 && a.depth % k_tile == 0;
+}
+
+// Whether tiles can be read from a matrix in bf16.
+inline bool tiles_lie_in_rows(const Operand<float>& a) {
+    return a.rounded != nullptr && a.plain() && a.k_step == 1 && a.depth % k_tile == 0;
 }
 
 // Rows of a block of c and numbers of k whose products with all columns of the block are summed before others are.
@@ -50,7 +56,7 @@ public:
         : range_(range),
           groups_((range.rows + together - 1) / together),
           tiles_(in_tiles(range.depth) / k_tile),
-          row_parts_(tiles_lie_in(a) ? 1 : parts(range.rows, rows_of_part)),
+          row_parts_(tiles_lie_in(a) ? 1 : parts(range.rows, few_at_once(a, range) ? together : rows_of_part)),
           near_(!tiles_lie_in(a) && groups_ <= 2 && tiles_ > few_rows_tiles),
           k_parts_(parts(tiles_, near_             ? near_tiles
                                  : tiles_lie_in(a) ? image_tiles
@@ -75,6 +81,10 @@ private:
     static constexpr Index rows_of_part = 128;
     static constexpr Index made_tiles = 32, image_tiles = 128, near_tiles = 4, few_rows_tiles = 16;
 
+    // Rows that are not made pass by all panels where those stay in the second-level cache.
+    static bool few_at_once(const Operand<float>& a, const BlockRange& range) {
+        return tiles_lie_in_rows(a) && range.cols * range.depth <= near_panels;
+    }
     static Index parts(Index size, Index most) { return std::max<Index>(1, (size + most - 1) / most); }
 
     const BlockRange& range_;
@@ -103,26 +113,31 @@ public:
 
     // How many rows of a part must be made before it is multiplied.
     Index to_make(const TilePart& part) const { return made_ ? part.rows : 0; }
-    // Makes row i of a part, and zeros behind. The part before it is kept.
+    // Makes row i of a part, and zeros behind, or asks for it where it lies. The part before it is kept.
     void make(const TilePart& part, Index i) {
-        bf16* const to = made_row(part, i);
         const Index index = range_.m + part.row + i, k = range_.k + part.k;
+        if (lies_ready(part)) return ask_for_row(index * a_.i_step + k, part.depth);
+        bf16* const to = made_row(part, i);
         image_ ? copy_patch(index, k, part.depth, to) : round_row(index, k, part.depth, to);
         std::fill(to + part.depth, to + in_tiles(part.depth), bf16{});
     }
 
     // The first factor of a product of tiles: rows row .. row + rows - 1 of the part, at most two tiles of them.
     amx::Operands operands(const TilePart& part, Index row, Index rows) {
+        const bool ready = lies_ready(part);
         const auto tile = [&](Index i) -> const bf16* {
+            if (ready) return a_.rounded + (range_.m + part.row + i) * a_.i_step + range_.k + part.k;
             return made_ ? made_row(part, i) : image_->patch(range_.m + part.row + i);
         };
         return {.a = {tile(row), tile(rows > row_tile ? row + row_tile : row)},
-                .a_step = step_,
+                .a_step = ready ? a_.i_step : step_,
                 .places = made_ ? nullptr : places_.data() + part.k / k_tile,
                 .k_tiles = part.tiles()};
     }
 
 private:
+    // Whether the part is whole tiles, where its rows lie.
+    bool lies_ready(const TilePart& part) const { return tiles_lie_in_rows(a_) && part.rows % row_tile == 0; }
     bf16* made_row(const TilePart& part, Index i) { return made_->data() + part.number % 2 * part_size_ + i * step_; }
     void place_tiles() {
         for (Index k = range_.k; k < range_.k + range_.depth; k += k_tile) {
@@ -131,13 +146,19 @@ private:
         }
     }
     void round_row(Index index, Index k, Index depth, bf16* to) const {
-        const float* const from = a_.data + index * a_.i_step + k * a_.k_step;
-        if (a_.k_step == 1) {
-            for (Index i = 0; i < depth; i += 16) __builtin_prefetch(from + rows_asked * a_.i_step + i);
-            round_all(from, depth, to);
-        } else {
-            for (Index i = 0; i < depth; ++i) to[i] = round_one(from[i * a_.k_step]);
+        const Index from = index * a_.i_step + k * a_.k_step;
+        if (a_.k_step != 1) {
+            for (Index i = 0; i < depth; ++i) a_.put(from + i * a_.k_step, 1, to + i);
+            return;
         }
+        ask_for_row(from + rows_asked * a_.i_step, depth);
+        a_.put(from, depth, to);
+    }
+    void ask_for_row(Index from, Index depth) const {
+        if (a_.rounded != nullptr)
+            for (Index i = 0; i < depth; i += 32) __builtin_prefetch(a_.rounded + from + i);
+        else
+            for (Index i = 0; i < depth; i += 16) __builtin_prefetch(a_.data + from + i);
     }
     void copy_patch(Index pixel, Index k, Index depth, bf16* to) const {
         const Index run = a_.taps_w * a_.depth;  // a row of taps

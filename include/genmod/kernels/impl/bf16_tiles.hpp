@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/impl/amx.hpp"
 #include "genmod/kernels/impl/bf16.hpp"
+#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/bf16_rows.hpp"
+#include "genmod/kernels/impl/elementwise.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 
@@ -86,20 +89,61 @@ void multiply_tiles_by_amx(const TileProduct& p, float* sums, F meanwhile) {
                    : amx::multiply<2, 2>(from, p.resume, sums, meanwhile);
 }
 
-// The finished sums [rows][tile_cols] of a panel, by way of the epilogue, to `cols` columns of c.
-inline void finish_panel_rows(const float* sums, Index rows, Index cols, const TileTarget<float>& to) {
+// Where the finished sums of a panel go: to c, or, with the activation, to rows of numbers in bf16.
+struct PanelTarget {
+    float* c = nullptr;
+    bf16* rounded = nullptr;                  // instead of c
+    const Epilogue<float>* finish = nullptr;  // null: plain sums
+    std::optional<Unary> activation = {};     // of numbers in bf16
+};
+
+// Sums [Rows][tile_cols], by way of the epilogue, to whole rows, which lie row_offset behind the target.
+template <int Rows>
+[[gnu::always_inline]] inline void finish_rows(const float* sums, const PanelTarget& target, const Index* row_offset) {
     constexpr Index step = tile_cols<float>, lanes = simd::lanes<float>;
+    const TileTarget<float> to{.c = target.c, .row_offset = row_offset, .finish = target.finish};
+    simd::Batch<float> both[Rows][2];
+#pragma GCC unroll 4
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; ++j) both[i][j] = simd::load(sums + i * step + j * lanes);
+    if (target.rounded == nullptr) return finish_tile<float, Rows, 2>(both, to);
+    apply_epilogue<float, Rows, 2>(both, to);
+    alignas(64) float rows[Rows * step];
+#pragma GCC unroll 4
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; ++j) simd::store(rows + i * step + j * lanes, both[i][j]);
+    if (target.activation) unary_here(*target.activation, rows, rows, Rows * step);
+#pragma GCC unroll 4
+    for (int i = 0; i < Rows; ++i) round_all(rows + i * step, step, target.rounded + row_offset[i]);
+}
+
+// The same for `cols` columns of one row.
+inline void finish_part_row(const float* sums, Index cols, const PanelTarget& target, Index at) {
     const Epilogue<float> plain;
-    const Epilogue<float>& finish = to.finish == nullptr ? plain : *to.finish;
-    TileTarget<float> at = to;
-    for (Index i = 0; i < rows; ++i, sums += step, ++at.row_offset) {
-        if (cols >= step) {
-            simd::Batch<float> both[1][2] = {{simd::load(sums), simd::load(sums + lanes)}};
-            finish_tile<float, 1, 2>(both, at);
-        } else {
-            for (Index j = 0; j < cols; ++j) finish_number(finish, sums[j], j, at.row_offset[0] + j, at.c);
-        }
+    const Epilogue<float>& finish = target.finish == nullptr ? plain : *target.finish;
+    float row[tile_cols<float>];
+    for (Index j = 0; j < cols; ++j)
+        if (target.rounded == nullptr)
+            finish_number(finish, sums[j], j, at + j, target.c);
+        else
+            row[j] = finished_number(finish, sums[j], j, at + j);
+    if (target.rounded == nullptr) return;
+    if (target.activation) unary_here(*target.activation, row, row, cols);
+    round_all(row, cols, target.rounded + at);
+}
+
+// Sums [rows][tile_cols], of which `cols` columns count.
+inline void finish_panel_rows(const float* sums, Index rows, Index cols, const PanelTarget& target,
+                              const Index* row_offset) {
+    constexpr Index step = tile_cols<float>;
+    Index i = 0;
+    if (cols == step) {
+        for (; i + 4 <= rows; i += 4) finish_rows<4>(sums + i * step, target, row_offset + i);
+        for (; i < rows; ++i) finish_rows<1>(sums + i * step, target, row_offset + i);
     }
+    for (; i < rows; ++i) finish_part_row(sums + i * step, cols, target, row_offset[i]);
 }
 
 }  // namespace genmod::kernels::detail

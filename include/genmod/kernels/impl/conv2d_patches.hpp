@@ -1,6 +1,8 @@
 // Convolutions as products over implicit patches.
 #pragma once
 
+#include <concepts>
+
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/conv2d.hpp"
 #include "genmod/kernels/impl/conv2d_narrow.hpp"
@@ -37,14 +39,14 @@ Operand<T> weight_operand(const T* weight, const Patches& patches, Index column_
     return operand;
 }
 
-template <class T>
-void multiply_patches(Index n, const T* image, const Patches& patches, const ConvWeights<T>& weights, Index columns,
-                      T* c, const OutputRows& rows, const Epilogue<T>& epilogue);
+template <class T, class In, class Out>
+void multiply_patches(Index n, const In* image, const Patches& patches, const ConvWeights<T>& weights, Index columns,
+                      Out* c, const OutputRows& rows, const Epilogue<T>& epilogue);
 
 // Products whose samples have a bias each.
-template <class T>
-void sample_by_sample(Index n, const T* image, const Patches& patches, const ConvWeights<T>& weights, Index columns,
-                      T* c, const Epilogue<T>& epilogue) {
+template <class T, class In, class Out>
+void sample_by_sample(Index n, const In* image, const Patches& patches, const ConvWeights<T>& weights, Index columns,
+                      Out* c, const Epilogue<T>& epilogue) {
     const Index in = patches.height * patches.width * patches.channels;
     const Index out = patches.out_height * patches.out_width * columns;
     for (Index sample = 0; sample < n; ++sample) {
@@ -57,25 +59,27 @@ void sample_by_sample(Index n, const T* image, const Patches& patches, const Con
 }
 
 // c [n, out_height, out_width, columns] in rows of `rows` = patches of image * weights.
-template <class T>
-void multiply_patches(Index n, const T* image, const Patches& patches, const ConvWeights<T>& weights, Index columns,
-                      T* c, const OutputRows& rows, const Epilogue<T>& epilogue) {
-    const bool tiles = weights.panels.tiles != nullptr;
-    if (!tiles && rows.even(columns) && winograd_pays(patches, columns))
-        return winograd_convolve(n, image, patches, weights, columns, c, epilogue);
+template <class T, class In, class Out>
+void multiply_patches(Index n, const In* image, const Patches& patches, const ConvWeights<T>& weights, Index columns,
+                      Out* c, const OutputRows& rows, const Epilogue<T>& epilogue) {
+    constexpr bool full = std::same_as<In, T> && std::same_as<Out, T>;
+    if constexpr (full)
+        if (weights.panels.tiles == nullptr && rows.even(columns) && winograd_pays(patches, columns))
+            return winograd_convolve(n, image, patches, weights, columns, c, epilogue);
     if (epilogue.bias_step != 0) return sample_by_sample(n, image, patches, weights, columns, c, epilogue);
     Product<T> product;
     product.m = n * patches.out_height * patches.out_width;
     product.n = columns;
     product.k = patches.taps_h * patches.taps_w * patches.channels;
-    product.a = is_pointwise(patches) ? strided(image, patches.channels, Index{1}, patches.channels)
-                                      : image_patches(OperandKind::pixel_rows, image, patches);
+    product.a = is_pointwise(patches) ? strided<In, T>(image, patches.channels, Index{1}, patches.channels)
+                                      : image_patches<In, T>(OperandKind::pixel_rows, image, patches);
     product.b = weights.operand;
-    product.c = c;
+    product.write(c);
     product.rows = rows;
     product.epilogue = epilogue;
-    if (!weights.panels.given() && narrow_convolution<T>(patches, columns))
-        return convolve_narrow<T>(n, image, {{patches, product}});
+    if constexpr (full)
+        if (!weights.panels.given() && narrow_convolution<T>(patches, columns))
+            return convolve_narrow<T>(n, image, {{patches, product}});
     multiply(product, weights.panels);
 }
 

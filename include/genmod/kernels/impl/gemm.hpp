@@ -182,15 +182,15 @@ void multiply_then_gate(const Product<T>& product, const Panels<T>& panels) {
     Scratch<T> sums(product.m * product.n);
     Product<T> plain = product;
     plain.c = sums.data();
+    plain.rounded = nullptr;
     plain.rows = even_rows(product.n);
     plain.epilogue.gated = false;
     plain.epilogue.activation = {};
     multiply(plain, panels);
     parallel_ranges(
         product.m, std::max<Index>(1, elementwise_grain / std::max<Index>(1, half)), [&](Index first, Index last) {
-            const T* const from = sums.data() + first * product.n;
-            gated_here(*product.epilogue.activation, from, from + half, product.n,
-                       product.c + product.rows.offset(first), product.rows.sample_step, last - first, half);
+            T* const from = sums.data() + first * product.n;
+            gate_rows(product, from, from + half, product.n, {.m = first, .rows = last - first, .cols = half});
         });
 }
 
@@ -200,15 +200,15 @@ void multiply_matrices(const Product<T>& product, const Panels<T>& panels = {}) 
     multiply(product, panels);
 }
 
-template <class T>
-Product<T> matrix_product(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_step, const Epilogue<T>& epilogue) {
+template <class T, class In, class Out>
+Product<T> matrix_product(const Matrix<In>& a, const Matrix<T>& b, Out* c, Index c_step, const Epilogue<T>& epilogue) {
     Product<T> product;
-    product.a = strided(a.data, a.row_step, a.col_step, a.cols);
+    product.a = strided<In, T>(a.data, a.row_step, a.col_step, a.cols);
     product.b = strided(b.data, b.col_step, b.row_step, b.rows);
     product.m = a.rows;
     product.n = b.cols;
     product.k = a.cols;
-    product.c = c;
+    product.write(c);
     product.rows = even_rows(c_step);
     product.epilogue = epilogue;
     return product;

@@ -48,7 +48,7 @@ void multiply_block(const Product<T>& product, const BlockRange& range, const Pa
         multiply_pixel_block(product, range);
     else if (!tiles)
         multiply_block_panels(product, range, panels);
-    if (product.epilogue.activation) activate_block(product, range);
+    if (product.epilogue.activation && product.rounded == nullptr) activate_block(product, range);
 }
 
 }  // namespace genmod::kernels::detail

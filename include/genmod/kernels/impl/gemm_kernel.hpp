@@ -81,10 +81,15 @@ inline void multiply_rows(Index rows, const TileSource<T>& from, const TileTarge
 
 // An output from its sum: column `column` of the epilogue, `at` behind c and residual.
 template <class T>
-inline void finish_number(const Epilogue<T>& finish, T sum, Index column, Index at, T* c) {
+T finished_number(const Epilogue<T>& finish, T sum, Index column, Index at) {
     T value = sum * finish.scale;
     if (finish.bias != nullptr) value += finish.bias[column];
     if (finish.residual != nullptr) value += finish.residual[at];
+    return value;
+}
+template <class T>
+void finish_number(const Epilogue<T>& finish, T sum, Index column, Index at, T* c) {
+    const T value = finished_number(finish, sum, column, at);
     c[at] = finish.mode == Accumulate::add ? value + c[at] : value;
 }
 

@@ -2,7 +2,10 @@
 // ever exists in memory.
 #pragma once
 
+#include <algorithm>
+
 #include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/bf16_round.hpp"
 
 namespace genmod::kernels::detail {
 
@@ -26,6 +29,7 @@ template <class T>
 struct Operand {
     OperandKind kind = OperandKind::strided;
     const T* data = nullptr;
+    const bf16* rounded = nullptr;  // instead of data: the numbers are in bf16 already (panels for AMX's order alone)
     Index i_step = 0, k_step = 0;
     Index depth = 0;  // channels of a tap
     Index taps_w = 1;
@@ -33,23 +37,32 @@ struct Operand {
     Patches patches;
 
     bool plain() const { return kind == OperandKind::strided && tap_h_step == 0 && tap_w_step == 0; }
+
+    void read(const T* from) { data = from; }
+    void read(const bf16* from) { rounded = from; }
+    void advance(Index numbers) { rounded == nullptr ? void(data += numbers) : void(rounded += numbers); }
+    // Numbers side by side, as they are, or rounded.
+    void put(Index at, Index count, T* to) const { std::copy_n(data + at, count, to); }
+    void put(Index at, Index count, bf16* to) const {
+        rounded == nullptr ? round_all(data + at, count, to) : void(std::copy_n(rounded + at, count, to));
+    }
 };
 
-template <class T>
-Operand<T> strided(const T* data, Index i_step, Index k_step, Index depth) {
+template <class Number, class T = Number>
+Operand<T> strided(const Number* data, Index i_step, Index k_step, Index depth) {
     Operand<T> operand;
-    operand.data = data;
+    operand.read(data);
     operand.i_step = i_step;
     operand.k_step = k_step;
     operand.depth = depth;
     return operand;
 }
 
-template <class T>
-Operand<T> image_patches(OperandKind kind, const T* image, const Patches& patches) {
+template <class Number, class T = Number>
+Operand<T> image_patches(OperandKind kind, const Number* image, const Patches& patches) {
     Operand<T> operand;
     operand.kind = kind;
-    operand.data = image;
+    operand.read(image);
     operand.depth = patches.channels;
     operand.taps_w = patches.taps_w;
     operand.patches = patches;

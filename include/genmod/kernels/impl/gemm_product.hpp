@@ -45,9 +45,12 @@ struct Product {
     Operand<T> a, b;
     Index m = 0, n = 0, k = 0;
     T* c = nullptr;
+    bf16* rounded = nullptr;  // instead of c: results are stored in bf16 (panels for AMX's order alone)
     OutputRows rows;
     Epilogue<T> epilogue;
 
+    void write(T* to) { c = to; }
+    void write(bf16* to) { rounded = to; }
     bool plain_epilogue() const {
         return epilogue.bias == nullptr && epilogue.residual == nullptr && epilogue.scale == T(1) &&
                epilogue.mode == Accumulate::write;

@@ -108,8 +108,9 @@ template <class T, int Rows, int Vectors>
     }
 }
 
+// What the epilogue makes of the sums, but for its activation.
 template <class T, int Rows, int Vectors>
-[[gnu::always_inline]] inline void finish_tile(simd::Batch<T> (&sum)[Rows][Vectors], const TileTarget<T>& to) {
+[[gnu::always_inline]] inline void apply_epilogue(simd::Batch<T> (&sum)[Rows][Vectors], const TileTarget<T>& to) {
     constexpr Index lanes = simd::lanes<T>;
     if (to.finish != nullptr) {
         const Epilogue<T>& finish = *to.finish;
@@ -140,6 +141,12 @@ template <class T, int Rows, int Vectors>
                 for (int j = 0; j < Vectors; ++j)
                     sum[i][j] = sum[i][j] + simd::load(to.c + to.row_offset[i] + j * lanes);
     }
+}
+
+template <class T, int Rows, int Vectors>
+[[gnu::always_inline]] inline void finish_tile(simd::Batch<T> (&sum)[Rows][Vectors], const TileTarget<T>& to) {
+    constexpr Index lanes = simd::lanes<T>;
+    apply_epilogue<T, Rows, Vectors>(sum, to);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 16

@@ -103,9 +103,9 @@ ColumnFactors<T> forward_factors(const GroupPlan& plan, const NormAffine<T>& aff
     return at;
 }
 
-template <class T>
+template <class T, class Out>
 void apply_chunk(const GroupPlan& plan, const T* x, const NormAffine<T>& affine, T eps, const Moments<T>& moments,
-                 Index sample, Index chunk, T* y) {
+                 Index sample, Index chunk, Out* y) {
     const Scratch<T> memory(3 * plan.columns.width);
     const auto at = forward_factors(plan, affine, eps, moments, sample, memory.data());
     const Index first = plan.first(sample, chunk), count = plan.count(chunk);
@@ -119,8 +119,8 @@ void apply_chunk(const GroupPlan& plan, const T* x, const NormAffine<T>& affine,
 
 namespace genmod::kernels {
 
-template <class T>
-void group_norm(const GroupShape& shape, const T* x, const NormAffine<T>& affine, T eps, T* y,
+template <class T, class Out>
+void group_norm(const GroupShape& shape, const T* x, const NormAffine<T>& affine, T eps, Out* y,
                 const Moments<T>& moments) {
     const detail::GroupPlan plan(shape);
     const Index size = 2 * shape.groups;
@@ -138,9 +138,9 @@ void group_norm(const GroupShape& shape, const T* x, const NormAffine<T>& affine
     group_norm_apply(shape, x, affine, eps, moments, y);
 }
 
-template <class T>
+template <class T, class Out>
 void group_norm_apply(const GroupShape& shape, const T* x, const NormAffine<T>& affine, T eps,
-                      const Moments<T>& moments, T* y) {
+                      const Moments<T>& moments, Out* y) {
     const detail::GroupPlan plan(shape);
     plan.each([&](Index sample, Index chunk) { detail::apply_chunk(plan, x, affine, eps, moments, sample, chunk, y); });
 }

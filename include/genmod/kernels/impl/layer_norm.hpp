@@ -7,6 +7,7 @@
 #include "genmod/core/memory.hpp"
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/wide.hpp"
 #include "genmod/kernels/norm.hpp"
 
@@ -34,8 +35,8 @@ void row_moments(const T* x, Index channels, T eps, T& mean, T& rstd) {
     rstd = static_cast<T>(1.0 / std::sqrt(variance + static_cast<double>(eps)));
 }
 
-template <class T>
-void normalise_row(const T* x, Index channels, const T* weight, const T* bias, T mean, T rstd, T* y) {
+template <class T, class Out>
+void normalise_row(const T* x, Index channels, const T* weight, const T* bias, T mean, T rstd, Out* y) {
     using simd::Wide;
     const Wide<T> center(mean), factor(rstd);
     simd::for_wide(channels, [&](Index k, Index some) {
@@ -84,8 +85,9 @@ void layer_norm_row_backward(const T* x, Index channels, const T* weight, T mean
 
 namespace genmod::kernels {
 
-template <class T>
-void layer_norm(Index rows, Index channels, const T* x, const T* weight, const T* bias, T eps, T* y, T* mean, T* rstd) {
+template <class T, class Out>
+void layer_norm(Index rows, Index channels, const T* x, const T* weight, const T* bias, T eps, Out* y, T* mean,
+                T* rstd) {
     parallel_ranges(rows, detail::rows_of_tile(channels), [&](Index first, Index last) {
         for (Index row = first; row < last; ++row) {
             detail::row_moments(x + row * channels, channels, eps, mean[row], rstd[row]);

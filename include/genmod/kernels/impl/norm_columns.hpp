@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "genmod/core/types.hpp"
+#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/sigmoid_gated.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 #include "genmod/kernels/impl/wide.hpp"
@@ -195,8 +196,8 @@ template <class T, class Body>
     }
 }
 
-template <class T, bool with_silu>
-void apply_columns(const Columns& columns, const T* x, Index count, const ColumnFactors<T>& at, T* y) {
+template <class T, bool with_silu, class Out>
+void apply_columns(const Columns& columns, const T* x, Index count, const ColumnFactors<T>& at, Out* y) {
     const auto apply = [&]<class V>(Index k, Index j, auto some, std::type_identity<V>) __attribute__((always_inline)) {
         const V v = simd::fma(simd::load_some_as<V>(x + k, some), simd::load_as<V>(at.factor + j),
                               simd::load_as<V>(at.offset + j));

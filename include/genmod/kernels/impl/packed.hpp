@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <concepts>
 #include <memory>
+#include <type_traits>
 
 #include "genmod/core/error.hpp"
 #include "genmod/core/memory.hpp"
@@ -53,6 +54,16 @@ void for_packed(const PackedWeights<T>& weight, F f) {
     });
 }
 
+// Throws Error unless a product with these weights reads and writes such numbers.
+template <class In, class Out, class T>
+void check_rounded(const char* what, const PackedWeights<T>& weight, const Epilogue<T>& epilogue) {
+    constexpr bool reads = std::same_as<In, bf16>, writes = std::same_as<Out, bf16>;
+    static_assert((reads || std::same_as<In, T>)&&(writes || std::same_as<Out, T>));
+    if constexpr (reads || writes)
+        check(weight.precision == Precision::bf16_tiles, what, ": numbers in bf16 need weights in bf16_tiles");
+    if constexpr (writes) check(epilogue.mode == Accumulate::write, what, ": nothing is added to numbers in bf16");
+}
+
 }  // namespace detail
 
 template <class T>
@@ -88,15 +99,18 @@ void unpack_weights(const PackedWeights<T>& packed, T* weight) {
     });
 }
 
-template <class T>
-void gemm_packed(const Matrix<T>& a, const PackedWeights<T>& weight, T* c, Index c_step, const Epilogue<T>& epilogue) {
+template <class T, class In, class Out>
+void gemm_packed(const Matrix<In>& a, const PackedWeights<T>& weight, Out* c, Index c_step,
+                 const std::type_identity_t<Epilogue<T>>& epilogue) {
+    detail::check_rounded<In, Out>("gemm_packed", weight, epilogue);
     const Matrix<T> shape{nullptr, weight.k, weight.n, 0, 0};
     detail::multiply_matrices(detail::matrix_product(a, shape, c, c_step, epilogue), detail::panels_of(weight));
 }
 
-template <class T>
-void conv2d_packed(const ConvShape& shape, const T* x, const PackedWeights<T>& weight, T* y,
-                   const Epilogue<T>& epilogue) {
+template <class T, class In, class Out>
+void conv2d_packed(const ConvShape& shape, const In* x, const PackedWeights<T>& weight, Out* y,
+                   const std::type_identity_t<Epilogue<T>>& epilogue) {
+    detail::check_rounded<In, Out>("conv2d_packed", weight, epilogue);
     const detail::Patches patches = detail::forward_patches(shape);
     detail::multiply_patches(shape.n, x, patches, {.panels = detail::panels_of(weight), .kept = weight.transform.get()},
                              shape.out, y, detail::even_rows(shape.out), epilogue);

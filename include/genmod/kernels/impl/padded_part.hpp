@@ -5,17 +5,10 @@
 
 #include "genmod/core/memory.hpp"
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/gemm_operand.hpp"
 #include "genmod/kernels/impl/gemm_product.hpp"
 
 namespace genmod::kernels::detail {
-
-template <class T>
-void store_all(const T* from, Index count, T* to) {
-    std::copy_n(from, count, to);
-}
-inline void store_all(const float* from, Index count, bf16* to) { round_all(from, count, to); }
 
 // What the output pixels first .. first + count - 1 of a grid see, with zeros outside of the image, as `Stored`.
 template <class T, class Stored = T>
@@ -23,7 +16,8 @@ class PaddedPart {
 public:
     // `step`: numbers from one pixel to the next, of which those behind the channels are never set; 0: no others.
     PaddedPart(const Operand<T>& image, Index first, Index count, Index step = 0)
-        : grid_(image.patches),
+        : image_(image),
+          grid_(image.patches),
           step_(std::max(step, grid_.channels)),
           top_row_(first / grid_.out_width),
           rows_((first + count - 1) / grid_.out_width - top_row_ + 1),
@@ -33,7 +27,7 @@ public:
         Stored* to = data_.data();
         each_sample([&](Index row, Index rows) {
             const Index sample = row / grid_.out_height, top = row % grid_.out_height * grid_.stride - grid_.pad_top;
-            const T* const pixels = image.data + sample * grid_.height * grid_.width * grid_.channels;
+            const Index pixels = sample * grid_.height * grid_.width * grid_.channels;
             for (Index r = 0; r < rows; ++r) row_[row - top_row_ + r] = to + r * grid_.stride * pitch_;
             for (Index y = top; y < top + rows_seen(rows); ++y, to += pitch_) copy_row(pixels, y, to);
         });
@@ -66,18 +60,19 @@ private:
         each_sample([&](Index, Index rows) { sum += rows_seen(rows); });
         return sum;
     }
-    void copy_row(const T* pixels, Index y, Stored* to) const {
+    void copy_row(Index pixels, Index y, Stored* to) const {
         const Index channels = grid_.channels, across = pitch_ / step_, first = left_ * grid_.stride - grid_.pad_left;
         const Index width = y < 0 || y >= grid_.height ? 0 : grid_.width;
         const Index begin = std::clamp<Index>(-first, 0, across), end = std::clamp(width - first, begin, across);
         std::fill_n(to, begin * step_, Stored{});
         std::fill(to + end * step_, to + pitch_, Stored{});
         if (begin == end) return;
-        const T* from = pixels + (y * width + first + begin) * channels;
-        if (step_ == channels) return store_all(from, (end - begin) * channels, to + begin * channels);
-        for (Index x = begin; x < end; ++x, from += channels) store_all(from, channels, to + x * step_);
+        Index from = pixels + (y * width + first + begin) * channels;
+        if (step_ == channels) return image_.put(from, (end - begin) * channels, to + begin * channels);
+        for (Index x = begin; x < end; ++x, from += channels) image_.put(from, channels, to + x * step_);
     }
 
+    const Operand<T>& image_;
     const Patches& grid_;
     Index step_, top_row_, rows_, left_, pitch_;
     Scratch<Stored> data_;
