@@ -50,6 +50,10 @@ public:
         multiply_small(keys(), dim_, Index{1}, count, query(panel), query_tile<T>, columns, dim_, scores(),
                        query_tile<T>, false);
     }
+    void soften(Index panel, Index count, Index columns, bool first) const {
+        detail::soften(count, dim_, first, columns, scores(), state(panel));
+    }
+    static constexpr T unit() { return T(1); }
     void add_values(Index panel, Index count, Index columns, bool first) const {
         multiply_small(values(), Index{1}, dim_, dim_, scores(), query_tile<T>, columns, count, state(panel).result,
                        query_tile<T>, !first);

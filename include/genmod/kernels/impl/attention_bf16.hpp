@@ -12,6 +12,7 @@
 #include "genmod/kernels/impl/amx.hpp"
 #include "genmod/kernels/impl/attention_frame.hpp"
 #include "genmod/kernels/impl/attention_tile.hpp"
+#include "genmod/kernels/impl/bf16.hpp"
 #include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/bf16_rows.hpp"
 #include "genmod/kernels/impl/bf16_tiles.hpp"
@@ -53,6 +54,22 @@ struct HeadTiles {
     static constexpr Index share_size() { return key_block * query_tile<float>; }
 };
 
+inline void clear(bf16* numbers, Index count) {
+    std::memset(static_cast<void*>(numbers), 0, static_cast<std::size_t>(count) * sizeof(bf16));
+}
+
+// Rounded rows of one vector, or of two, side by side, as pairs.
+[[gnu::always_inline]] inline void store_pairs(const simd::Batch<float>& even, const simd::Batch<float>& odd,
+                                               bf16* to) {
+    round_vector_pairs(even, odd, to);
+}
+template <int parts>
+[[gnu::always_inline]] inline void store_pairs(const simd::Several<float, parts>& even,
+                                               const simd::Several<float, parts>& odd, bf16* to) {
+#pragma GCC unroll 4
+    for (int i = 0; i < parts; ++i) round_vector_pairs(even.part[i], odd.part[i], to + 2 * i * simd::lanes<float>);
+}
+
 // A block of keys, and of values with the numbers of a head as rows; zeros where there is none.
 struct KeyBlock {
     bf16 *keys, *values;
@@ -65,12 +82,29 @@ struct KeyBlock {
         transpose_into(v, v_step, count, tiles.dim, room, key_block);
         for (Index d = 0; d < tiles.dim; ++d) round_all(room + d * key_block, count, values + d * key_block);
     }
-
-private:
-    static void clear(bf16* numbers, Index count) {
-        std::memset(static_cast<void*>(numbers), 0, static_cast<std::size_t>(count) * sizeof(bf16));
-    }
 };
+
+// As soften_columns(), by powers of two, to shares [key_block / 2][query_tile][2] in bf16, zeros behind the last key.
+template <class V>
+void soften_to_pairs(Index keys, Index dim, bool first, const float* scores, const RunningSoftmax<float>& state,
+                     bf16* shares) {
+    constexpr Index width = query_tile<float>;
+    const V top = largest_score<V>(keys, scores, simd::load_as<V>(state.most));
+    V total(0.0f);
+    const auto share = [&](Index key) __attribute__((always_inline)) {
+        const V power = simd::exp2_rough(simd::load_as<V>(scores + key * width) - top);
+        total = total + power;
+        return power;
+    };
+    Index key = 0;
+    for (; key + 2 <= keys; key += 2) {
+        const V even = share(key), odd = share(key + 1);
+        store_pairs(even, odd, shares + key * width);
+    }
+    if (key < keys) store_pairs(share(key), V(0.0f), shares + key * width);
+    clear(shares + in_pairs(keys) * width, (key_block - in_pairs(keys)) * width);
+    go_on_from(state, top, total, first, simd::exp2_rough(simd::load_as<V>(state.most) - top), dim);
+}
 
 // Products in bf16, in the order of AMX's tiles; `hardware`: by AMX.
 class TileProducts {
@@ -91,7 +125,7 @@ public:
     void pack_queries(Index panel, Index first, Index count) const {
         const AttentionOperands<float>& of = block_.operands;
         std::fill_n(scores(), tiles_.query_size(), 0.0f);
-        pack_panel_of(block_.query(first), of.q.token_step, count, tiles_.dim, of.scale, scores());
+        pack_panel_of(block_.query(first), of.q.token_step, count, tiles_.dim, of.scale / unit(), scores());
         round_row_pairs(scores(), tiles_.dim_tiles * k_tile / 2, query_tile<float>, queries(panel));
     }
     void pack_keys(Index key, Index count) const {
@@ -101,9 +135,14 @@ public:
     void score(Index panel, Index, Index) const {
         multiply_tile_rows(keys().keys, key_block, queries(panel), tiles_.dim_tiles, false, hardware_, scores());
     }
-    void add_values(Index panel, Index count, Index, bool first) const {
-        std::fill(scores() + count * query_tile<float>, scores() + HeadTiles::share_size(), 0.0f);
-        round_row_pairs(scores(), key_block / 2, query_tile<float>, shares());
+    void soften(Index panel, Index count, Index columns, bool first) const {
+        if (columns <= simd::lanes<float>)
+            soften_to_pairs<simd::Batch<float>>(count, tiles_.dim, first, scores(), state(panel), shares());
+        else
+            soften_to_pairs<PanelRow<float>>(count, tiles_.dim, first, scores(), state(panel), shares());
+    }
+    static constexpr float unit() { return 0.693147181f; }  // shares are powers of two
+    void add_values(Index panel, Index, Index, bool first) const {
         multiply_tile_rows(keys().values, tiles_.dim, shares(), key_block / k_tile, !first, hardware_,
                            state(panel).result);
     }

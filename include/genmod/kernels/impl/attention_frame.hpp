@@ -59,8 +59,12 @@ void fetch_rows(const T* from, Index step, Index rows, Index dim) {
 //   pack_queries(panel, query, count)         the queries of a panel
 //   pack_keys(key, count)                     a block of keys and values
 //   score(panel, count, columns)              its scores [count][query_tile] in
-//   scores() add_values(panel, count, columns, first)  adds the values, times
-//   the shares in scores(), to the panel's result state(panel), scores()
+//   scores()
+//   soften(panel, count, columns, first)      the shares that those stand for,
+//   unit()                                    which are powers of e^unit
+//   add_values(panel, count, columns, first)  adds the values, times the
+//   shares, to the panel's result
+//   state(panel), scores()
 template <class T, class Products>
 void attend(const QueryBlock<T>& block, Products& products) {
     const AttentionOperands<T>& of = block.operands;
@@ -83,14 +87,14 @@ void attend(const QueryBlock<T>& block, Products& products) {
             if (shape.causal && key >= query + columns) return;
             products.score(panel, count, columns);
             if (shape.causal) mask_future(key, count, query, scores);
-            soften(count, shape.dim, key == 0, columns, scores, products.state(panel));
+            products.soften(panel, count, columns, key == 0);
             products.add_values(panel, count, columns, key == 0);
         });
     }
     block.each_panel([&](Index panel, Index query, Index count) {
         T* const sums = of.log_sums == nullptr ? nullptr : of.log_sums + block.head.row(shape) + query;
-        finish_panel(shape.dim, count, products.state(panel), scores, block.head.at(shape, of.y, query),
-                     of.y.token_step, sums);
+        finish_panel(shape.dim, count, products.state(panel), products.unit(), scores,
+                     block.head.at(shape, of.y, query), of.y.token_step, sums);
     });
 }
 

@@ -145,6 +145,17 @@ struct RunningSoftmax {
     void begin() const { std::fill(most, most + query_tile<T>, -std::numeric_limits<T>::infinity()); }
 };
 
+// Brings the state up to date: a new maximum, the sum of further shares, and what the earlier ones shrink by.
+template <class V, class T>
+void go_on_from(const RunningSoftmax<T>& state, const V& top, const V& total, bool first, const V& fade, Index dim) {
+    constexpr Index width = query_tile<T>;
+    simd::store(state.most, top);
+    if (first) return simd::store(state.sum, total);
+    simd::store(state.sum, simd::fma(simd::load_as<V>(state.sum), fade, total));
+    T* const result = state.result;
+    for (Index d = 0; d < dim; ++d) simd::store(result + d * width, simd::load_as<V>(result + d * width) * fade);
+}
+
 // Scores [keys][query_tile] become e^(score - most), with the state brought up to date, for the queries that V holds.
 template <class V, class T>
 void soften_columns(Index keys, Index dim, bool first, T* scores, const RunningSoftmax<T>& state) {
@@ -156,12 +167,7 @@ void soften_columns(Index keys, Index dim, bool first, T* scores, const RunningS
         simd::store(scores + r * width, power);
         total = total + power;
     }
-    simd::store(state.most, top);
-    if (first) return simd::store(state.sum, total);
-    const V fade = simd::exp_share(before - top);
-    simd::store(state.sum, simd::fma(simd::load_as<V>(state.sum), fade, total));
-    T* const result = state.result;
-    for (Index d = 0; d < dim; ++d) simd::store(result + d * width, simd::load_as<V>(result + d * width) * fade);
+    go_on_from(state, top, total, first, simd::exp_share(before - top), dim);
 }
 
 // The same for the panel's first `columns` queries.
@@ -173,16 +179,18 @@ void soften(Index keys, Index dim, bool first, Index columns, T* scores, const R
         soften_columns<PanelRow<T>>(keys, dim, first, scores, state);
 }
 
-// Divides by the sum and writes y and the log-sums of a panel; `rows` has room for [count][dim].
+// Divides by the sum and writes y and the log-sums of a panel, whose scores are in units of `unit`; `rows` has room for
+// [count][dim].
 template <class T>
-void finish_panel(Index dim, Index count, const RunningSoftmax<T>& panel, T* rows, T* y, Index y_step, T* log_sums) {
+void finish_panel(Index dim, Index count, const RunningSoftmax<T>& panel, T unit, T* rows, T* y, Index y_step,
+                  T* log_sums) {
     constexpr Index width = query_tile<T>;
     for (Index j = 0; j < count; j += simd::lanes<T>) {
         const simd::Batch<T> sum = simd::load(panel.sum + j);
         const simd::Batch<T> share = simd::divide<T>(simd::Batch<T>(T(1)), sum);
         for (Index d = 0; d < dim; ++d)
             simd::store(panel.result + d * width + j, simd::load(panel.result + d * width + j) * share);
-        simd::store(panel.most + j, simd::load(panel.most + j) + simd::log<T>(sum));
+        simd::store(panel.most + j, simd::fma(simd::load(panel.most + j), simd::Batch<T>(unit), simd::log<T>(sum)));
     }
     transpose_into(panel.result, width, dim, count, rows, dim);
     scatter_rows(rows, count, dim, T(1), y, y_step, Accumulate::write);

@@ -61,17 +61,18 @@ inline void round_all(const float* from, Index count, bf16* to) {
 }
 
 // One vector of pairs: to = [lanes][2] of the rounded numbers of two rows.
-inline void round_vector_pairs(const float* even, const float* odd, bf16* to) {
+[[gnu::always_inline]] inline void round_vector_pairs(const simd::Batch<float>& even, const simd::Batch<float>& odd,
+                                                      bf16* to) {
 #if defined(__AVX512BF16__)
     using Halves [[gnu::vector_size(64)]] = std::uint16_t;
-    const auto rows = reinterpret_cast<Halves>(_mm512_cvtne2ps_pbh(_mm512_loadu_ps(odd), _mm512_loadu_ps(even)));
+    const auto rows = reinterpret_cast<Halves>(_mm512_cvtne2ps_pbh(odd, even));
     const Halves both = __builtin_shufflevector(rows, rows, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8,
                                                 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 #else
     using Words [[gnu::vector_size(sizeof(simd::Batch<float>))]] = std::uint32_t;
     Words low, high;
-    std::memcpy(&low, even, sizeof low);
-    std::memcpy(&high, odd, sizeof high);
+    std::memcpy(&low, &even, sizeof low);
+    std::memcpy(&high, &odd, sizeof high);
     round_words(low);
     round_words(high);
     const Words both = low >> 16 | high;
@@ -83,7 +84,7 @@ inline void round_vector_pairs(const float* even, const float* odd, bf16* to) {
 inline void round_row_pairs(const float* from, Index pairs, Index width, bf16* to) {
     for (Index pair = 0; pair < pairs; ++pair, from += 2 * width, to += 2 * width)
         for (Index i = 0; i < width; i += simd::lanes<float>)
-            round_vector_pairs(from + i, from + width + i, to + 2 * i);
+            round_vector_pairs(simd::load(from + i), simd::load(from + width + i), to + 2 * i);
 }
 
 }  // namespace genmod::kernels::detail

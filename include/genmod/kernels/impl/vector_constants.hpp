@@ -26,6 +26,7 @@ struct Constants<float> {
     static constexpr float exp[] = {0.5f, 0.166666657f, 0.0416663587f, 0.00833339058f, 0.00139407208f, 0.000198455833f};
     static constexpr float exp2[] = {0.693147182f,   0.240226477f,   0.0555035993f,
                                      0.00961850584f, 0.00133908063f, 0.000153264715f};
+    static constexpr float exp2_rough[] = {0.6932829f, 0.24221097f, 0.055008933f}, exp2_least = -126;
     static constexpr float log[] = {0.666666627f, 0.400003374f, 0.285372406f, 0.235835582f};
     static constexpr float sin[] = {-0.166666552f, 0.00833217334f, -0.000195166547f};
     static constexpr float cos[] = {0.0416666456f, -0.00138873619f, 2.44377825e-05f};

@@ -130,6 +130,16 @@ template <class V>
     return fma(r, detail::polynomial(r, C::exp2), V(T(1))) * detail::exponent_of(shifted);
 }
 
+// 2^x for x <= 64 (or NaN), in float, with a relative error below 1.1e-4 (1 at 0) in three quarters of the time of
+// exp_share(): for results that are rounded to bf16.
+template <class V>
+[[gnu::always_inline]] inline V exp2_rough(const V& x) {
+    using C = detail::Constants<float>;
+    const V inside = larger(V(C::exp2_least), x), shift(C::round + C::exponent_bias);
+    const V shifted = inside + shift, r = inside - (shifted - shift);
+    return fma(r, detail::polynomial(r, C::exp2_rough), V(1.0f)) * detail::exponent_of(shifted);
+}
+
 // e^x - 1 without cancellation: 2^n (e^r - 1) + (2^n - 1), where r keeps its rounding error.
 template <class T>
 inline Batch<T> expm1(const Batch<T>& x) {
