@@ -28,10 +28,12 @@ FAMILIES = {
     "linear": (r"\d+x\d+x\d+", [*PRODUCTS, "PyTorch compile"]),
     "packed": (r"\d+x\d+x\d+", ["oneDNN float", "PyTorch compile"]),
     "bf16_packed": (r"\d+x\d+x\d+", ["oneDNN bf16", "PyTorch bf16", "PyTorch compile+bf16"]),
+    "bf16_rounded": (r"\d+x\d+x\d+", ["oneDNN bf16", "PyTorch bf16", "PyTorch compile+bf16"]),
     "bf16_pairs": (r"\d+x\d+x\d+", []),
     "conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", *PICTURES]),
     "packed_conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", PICTURES[2]]),
     "bf16_packed_conv": (CONVOLUTION, ["oneDNN bf16", *BF16[1:]]),
+    "bf16_rounded_conv": (CONVOLUTION, ["oneDNN bf16", *BF16[1:]]),
     "kept_conv": (CONVOLUTION, ["oneDNN float", "oneDNN winograd", PICTURES[2]]),
     "convinput": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),
     "convweight": (CONVOLUTION, ["oneDNN float", *PICTURES[:2]]),
@@ -175,7 +177,8 @@ class Worker:
 def command_of(row, peer):
     library, _, variant = peer.partition(" ")
     # Peers know what they do by their variants.
-    plain = re.sub("^(bf16_)?packed_(?!conv)", "linear_", row).removeprefix("bf16_").removeprefix("packed_").removeprefix("kept_")
+    plain = re.sub("^(bf16_)?(packed|rounded)_(?!conv)", "linear_", row)
+    plain = re.sub("^(bf16_)?(packed_|rounded_|kept_)?", "", plain)
     if library == "genmod":
         return [PROGRAMS / "bench", "--serve", row]
     if library == "PyTorch":

@@ -1,12 +1,15 @@
 // The rows of the benchmarks by families: product_MxNxK, conv_NxHxWxIN_OUT, unet_train_BATCH ...
 #pragma once
 
+#include <algorithm>
+#include <concepts>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "genmod/core/rng.hpp"
 #include "genmod/core/tensor.hpp"
+#include "genmod/core/types.hpp"
 
 namespace benchmarks {
 
@@ -41,6 +44,19 @@ inline genmod::Tensor<float> random(const genmod::Shape& shape, std::uint64_t se
     genmod::fill_uniform({.seed = seed}, values.data(), values.size());
     for (float& value : values) value = 2 * value - 1;
     return values;
+}
+
+// The same, or rounded to bf16.
+template <class Number>
+genmod::Tensor<Number> random_as(const genmod::Shape& shape, std::uint64_t seed = 0) {
+    const genmod::Tensor<float> numbers = random(shape, seed);
+    if constexpr (std::same_as<Number, float>) {
+        return numbers;
+    } else {
+        genmod::Tensor<Number> rounded(shape);
+        std::transform(numbers.begin(), numbers.end(), rounded.begin(), genmod::to_bf16);
+        return rounded;
+    }
 }
 
 }  // namespace benchmarks

@@ -22,12 +22,14 @@ Work prepare(const std::string& sizes, bool b_transposed) {
     return {.run = run, .gflop = s.gflop()};
 }
 
-// With weights [n, k] that were packed beforehand.
+// With weights [n, k] that were packed beforehand; a and c hold such numbers.
+template <class Number = float>
 Work prepare_packed(const std::string& sizes, Precision precision) {
     const Product s(sizes);
     const Tensor<float> weight = random({s.n, s.k}, 2);
-    const auto run = [=, a = random({s.m, s.k}, 1), packed = kernels::pack_weights(weight.data(), s.n, s.k, precision),
-                      c = Tensor<float>({s.m, s.n})]() mutable {
+    const auto run = [=, a = random_as<Number>({s.m, s.k}, 1),
+                      packed = kernels::pack_weights(weight.data(), s.n, s.k, precision),
+                      c = Tensor<Number>({s.m, s.n})]() mutable {
         kernels::gemm_packed(kernels::row_major(a.data(), s.m, s.k), packed, c.data(), s.n);
     };
     return {.run = run, .gflop = s.gflop()};
@@ -35,6 +37,7 @@ Work prepare_packed(const std::string& sizes, Precision precision) {
 
 Work prepare_full(const std::string& sizes) { return prepare_packed(sizes, Precision::full); }
 Work prepare_bf16(const std::string& sizes) { return prepare_packed(sizes, kernels::fastest_bf16()); }
+Work prepare_rounded(const std::string& sizes) { return prepare_packed<bf16>(sizes, Precision::bf16_tiles); }
 Work prepare_pairs(const std::string& sizes) { return prepare_packed(sizes, Precision::bf16); }
 
 Work prepare_product(const std::string& sizes) { return prepare(sizes, false); }
@@ -57,6 +60,7 @@ std::vector<Family> product_families() {
              prepare_linear},
             {"packed", packed_sizes, prepare_full},
             {"bf16_packed", packed_sizes, prepare_bf16},
+            {"bf16_rounded", packed_sizes, prepare_rounded},
             {"bf16_pairs", packed_sizes, prepare_pairs}};
 }
 

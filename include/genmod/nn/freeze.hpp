@@ -17,8 +17,10 @@ namespace genmod::nn {
 // originals. With Precision::full the model gives the same bits as before, a little faster. With Precision::bf16, for
 // models in float, these weights take half the memory; linear layers and convolutions other than Winograd's multiply
 // in bf16 and sum in float. With bf16_tiles all convolutions and attention do, and sums go in another order;
-// kernels::fastest_bf16() names the faster of the two (kernels/packed.hpp). Layers with fewer than eight outputs stay
-// as they are. The memory of the originals goes back to the system, with all that the pool keeps.
+// kernels::fastest_bf16() names the faster of the two (kernels/packed.hpp). What norms and activated layers hand on to
+// layers in bf16_tiles is stored in bf16 where no gradients are recorded, with the same bits (ops/rounded.hpp). Layers
+// with fewer than eight outputs stay as they are. The memory of the originals goes back to the system, with all that
+// the pool keeps.
 //
 // With Precision::full, convolutions by Winograd's algorithm keep the transforms of their weights, four times as large
 // as those, from the first call on, as long as `transform_bytes` last; a layer may take an eighth of them. (Two
