@@ -7,6 +7,7 @@
 #include "genmod/kernels/packed.hpp"
 
 #include "tests/support/catch.hpp"
+#include "tests/support/random_convolution.hpp"
 #include "tests/support/random_numbers.hpp"
 
 namespace packed_rounded_test {
@@ -83,17 +84,7 @@ TEST_CASE("columns in bf16 are rows of the transposed matrix") {
 TEST_CASE("pictures in bf16 and results in bf16 have the bits of rounding around the convolution") {
     Random random(3);
     for (int round = 0; round < 100; ++round) {
-        ConvShape s;
-        s.n = pick(random, {1, 3});
-        s.kernel_h = s.kernel_w = pick(random, {1, 2, 3, 3, 5});
-        s.stride = pick(random, {1, 1, 2});
-        s.pad_top = s.pad_left = s.kernel_h / 2;
-        s.height = pick(random, {4, 7, 9});
-        s.width = pick(random, {4, 8, 16, 32, 48});
-        s.in = pick(random, {3, 20, 32, 64, 130});
-        s.out = pick(random, {8, 33, 70});
-        s.out_height = (s.height + 2 * s.pad_top - s.kernel_h) / s.stride + 1;
-        s.out_width = (s.width + 2 * s.pad_left - s.kernel_w) / s.stride + 1;
+        const ConvShape s = genmod::test::any_convolution(random);
         const Index k = s.kernel_h * s.kernel_w * s.in, results = s.n * s.out_height * s.out_width * s.out;
         const auto x = numbers<float>(random, s.n * s.height * s.width * s.in);
         const auto weight = numbers<float>(random, s.out * k), residual = numbers<float>(random, results);

@@ -1,5 +1,5 @@
-// Rows of the first factor, rounded to bf16, as AMX's tiles read them: where they lie, one behind the other, or, of an
-// image, where a padded copy of the part has them that a block sees.
+// Rows of the first factor, rounded to bf16, as AMX's tiles read them: where a matrix in bf16 has them, copied one
+// behind the other, or, of an image, where a padded copy of the part has them that a block sees.
 #pragma once
 
 #include <algorithm>
@@ -81,7 +81,8 @@ private:
     static constexpr Index rows_of_part = 128;
     static constexpr Index made_tiles = 32, image_tiles = 128, near_tiles = 4, few_rows_tiles = 16;
 
-    // Rows that are not made pass by all panels where those stay in the second-level cache.
+    // Rows that are not made pass by all panels at once where those stay in the second-level cache (4096 x 320 x 320
+    // with operands in bf16 8 % sooner).
     static bool few_at_once(const Operand<float>& a, const BlockRange& range) {
         return tiles_lie_in_rows(a) && range.cols * range.depth <= near_panels;
     }
