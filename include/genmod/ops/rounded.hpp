@@ -9,7 +9,9 @@
 #include "genmod/core/tensor.hpp"
 #include "genmod/core/types.hpp"
 
-namespace genmod::ops::detail {
+namespace genmod::ops {
+
+namespace detail {
 
 // Whether results are stored as Precision::bf16_tiles rounds them when a product of precision `reader` alone reads
 // them: where no gradients are recorded, which want the numbers themselves.
@@ -32,4 +34,6 @@ Var<T> stored(const Shape& shape, bool rounded, Write write) {
     return y;
 }
 
-}  // namespace genmod::ops::detail
+}  // namespace detail
+
+}  // namespace genmod::ops
