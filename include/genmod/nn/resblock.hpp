@@ -80,8 +80,10 @@ private:
         check(time.empty() != time_emb_proj.has_value(), "ResBlock: expected ",
               time_emb_proj ? "a time embedding" : "no time embedding", ", found shape ", time.shape());
         const Var<T> t = time_emb_proj ? (*time_emb_proj)(ops::silu(time)) : Var<T>();
-        const Value inner = norm1.silu(x, conv1.precision());
-        const Value h = dropout(scale_shift ? modulated(conv1(inner), t) : norm2.silu(first(inner, t), reader()));
+        // One name for all: each step frees what it has read.
+        Value h = norm1.silu(x, conv1.precision());
+        h = scale_shift ? conv1(h) : first(h, t);
+        h = dropout(scale_shift ? modulated(h, t) : norm2.silu(h, reader()));
         const Value sum = second(h, conv_shortcut ? (*conv_shortcut)(x) : x);
         return output_scale == 1 ? sum : ops::scale(sum, 1 / output_scale);
     }
