@@ -197,6 +197,22 @@ TEST_CASE("small pictures of many channels agree with the definition") {
     }
 }
 
+// The last tiles of Winograd's convolution have as many outputs as a picture's extent leaves. Of the thin picture,
+// whole blocks lie in the second row of tiles, where weights' gradients are summed at fewer points.
+TEST_CASE("3x3 convolutions leave any rest of height and width, with few tiles and many") {
+    Random random(13);
+    for (Index height = 4; height < 8; ++height)
+        for (Index width = 4; width < 8; ++width)
+            for (const auto& [n, channels] : {std::array<Index, 2>{1, 128}, std::array<Index, 2>{17, 16}}) {
+                ConvShape shape{.n = n, .height = height, .width = width, .in = channels, .out = channels};
+                shape.pad_top = shape.pad_left = 1;
+                INFO(text(shape));
+                Problem<float>(random, with_output(shape, 1, 1), 15).check(64, winograd_share);
+            }
+    ConvShape thin{.n = 1, .height = 5, .width = 1030, .in = 8, .out = 8, .pad_top = 1, .pad_left = 1};
+    Problem<float>(random, with_output(thin, 1, 1), 15).check(64, winograd_share);
+}
+
 TEST_CASE("convolutions of larger shapes agree with the definition") {
     Random random(3);
     const ConvShape same{.pad_top = 1, .pad_left = 1};

@@ -12,6 +12,8 @@
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 #include "genmod/kernels/impl/winograd_few.hpp"
+#include "genmod/kernels/impl/winograd_input.hpp"
+#include "genmod/kernels/impl/winograd_output.hpp"
 #include "genmod/kernels/impl/winograd_panels.hpp"
 #include "genmod/kernels/impl/winograd_tiles.hpp"
 #include "genmod/kernels/impl/winograd_transform.hpp"
@@ -76,19 +78,23 @@ void winograd_by_tiles(const WinogradWork<T>& work) {
     const Index block = winograd_block<T>(work.tiles.count, in, columns);
     const Index in_plane = block * in_row + simd::lanes<T>, out_plane = block * out_row + simd::lanes<T>;
     parallel_ranges(work.tiles.count, block, [&](Index first, Index last) {
+        const WinogradOrder order(work.tiles, first, last);
         Scratch<T> inputs(winograd_points * in_plane), sums(winograd_points * out_plane);
-        winograd_transform_input(work.image, work.grid, work.tiles, first, last, work.zeros, inputs.data(),
+        winograd_transform_input(work.image, work.grid, order, 0, order.size(), work.zeros, inputs.data(),
                                  {in_row, in_row, in_plane});
         Index sum_rows[12 * tile_rows<T>];
-        for (Index i = 0; i < last - first; ++i) sum_rows[i] = i * out_row;
-        for (Index point = 0; point < winograd_points; ++point)
+        for (Index i = 0; i < order.size(); ++i) sum_rows[i] = i * out_row;
+        for (Index point = 0; point < winograd_points; ++point) {
+            const WinogradOrder::Range taken = order.at(point);
             for (Index column = 0; column < columns; column += step) {
                 const T* const panel = transformed + point * weight_plane + column * in;
-                winograd_multiply(inputs.data() + point * in_plane, in_row, panel, in, last - first, columns - column,
-                                  sums.data() + point * out_plane + column, sum_rows, false, panel + in * step);
+                winograd_multiply(inputs.data() + point * in_plane + taken.first * in_row, in_row, panel, in,
+                                  taken.size(), columns - column, sums.data() + point * out_plane + column,
+                                  sum_rows + taken.first, false, panel + in * step);
             }
-        winograd_transform_output<T>({sums.data(), out_row, out_plane, first, last, 0, columns}, work.grid, work.tiles,
-                                     columns, work.c, work.epilogue);
+        }
+        winograd_transform_output<T>({sums.data(), out_row, out_plane, order, 0, columns}, work.grid, columns, work.c,
+                                     work.epilogue);
     });
 }
 
@@ -106,6 +112,7 @@ template <class T>
 void winograd_by_weights(const WinogradWork<T>& work) {
     constexpr Index step = tile_cols<T>, chunk = winograd_channels<T>;
     const Index in = work.in, columns = work.columns, tiles = work.tiles.count;
+    const WinogradOrder order(work.tiles, 0, tiles);
     // Fewer columns for each thread's part where inputs are read again cheaply: 7 to 13 % sooner with 16 tiles.
     const Index group_size = chunk > 64 && tiles < 48 ? 1 : winograd_group, width = group_size * step;
     const WinogradInputs place{chunk, chunk, tiles * chunk + simd::lanes<T>};
@@ -113,7 +120,7 @@ void winograd_by_weights(const WinogradWork<T>& work) {
     const Index weight_plane = group_size * chunk * step + step;
     Scratch<T> inputs(ceil_div(in, chunk) * place.chunk_step());
     parallel_ranges(tiles, 4, [&](Index first, Index last) {
-        winograd_transform_input(work.image, work.grid, work.tiles, first, last, work.zeros,
+        winograd_transform_input(work.image, work.grid, order, first, last, work.zeros,
                                  inputs.data() + first * place.row, place);
     });
     parallel_for(ceil_div(columns, width), [&](Index group) {
@@ -132,15 +139,17 @@ void winograd_by_weights(const WinogradWork<T>& work) {
                 winograd_transform_weights(packed[p], in, c, c + depth, weights.data() + p * chunk * step,
                                            weight_plane);
             for (Index point = 0; point < winograd_points; ++point) {
+                const WinogradOrder::Range taken = order.at(point);
                 const T* const points = inputs.data() + c / chunk * place.chunk_step() + point * place.plane;
                 for (Index p = 0; p < panels; ++p)
-                    winograd_multiply(points, place.row, weights.data() + point * weight_plane + p * chunk * step,
-                                      depth, tiles, last - first - p * step, sums.data() + point * sum_plane + p * step,
-                                      sum_rows, c > 0, points + place.plane + p * depth * step);
+                    winograd_multiply(points + taken.first * place.row, place.row,
+                                      weights.data() + point * weight_plane + p * chunk * step, depth, taken.size(),
+                                      last - first - p * step, sums.data() + point * sum_plane + p * step,
+                                      sum_rows + taken.first, c > 0, points + place.plane + p * depth * step);
             }
         }
-        winograd_transform_output<T>({sums.data(), width, sum_plane, 0, tiles, first, last}, work.grid, work.tiles,
-                                     columns, work.c, work.epilogue);
+        winograd_transform_output<T>({sums.data(), width, sum_plane, order, first, last}, work.grid, columns, work.c,
+                                     work.epilogue);
     });
 }
 
@@ -163,8 +172,8 @@ void winograd_convolve(Index n, const T* image, const Patches& grid, const ConvW
 }
 
 // Whether a convolution pays by Winograd: by the shape of one sample and the weights alone. F(4x4, 3x3) does from four
-// pixels and eight channels on; below, tiles and vectors are mostly empty. F(2x2, 3x3) would never take fewer products:
-// 36 and 64 of a picture of 4 x 4, 144 and 144 of 5 x 5 and 6 x 6, 144 and 256 of 7 x 7.
+// pixels and eight channels on; below, tiles and vectors are mostly empty. Tiles of 2 x 2 alone would never take fewer
+// products: 36 and 64 of a picture of 4 x 4, 100 and 144 of 5 x 5 and 6 x 6, 121 and 256 of 7 x 7.
 inline bool winograd_pays(const Patches& grid, Index columns) {
     return grid.taps_h == 3 && grid.taps_w == 3 && grid.stride == 1 && grid.channels >= 8 && columns >= 8 &&
            std::min({grid.out_height, grid.out_width, grid.height, grid.width}) >= 4;

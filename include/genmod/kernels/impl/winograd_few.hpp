@@ -10,6 +10,8 @@
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/winograd_input.hpp"
+#include "genmod/kernels/impl/winograd_output.hpp"
 #include "genmod/kernels/impl/winograd_panels.hpp"
 #include "genmod/kernels/impl/winograd_tiles.hpp"
 #include "genmod/kernels/impl/winograd_transform.hpp"
@@ -21,19 +23,20 @@ inline constexpr Index few_tiles = 4;
 inline constexpr Index channels_together = 4;
 inline constexpr Index tile_inputs = few_tiles * channels_together;  // of a point
 
-// Transformed inputs: [chunk of channels][point][tile][channel], zero beyond the last channel and tile.
+// Transformed inputs: [chunk of channels][point][tile][channel], zero beyond the last channel and tile and for tiles
+// that do not take part at a point.
 template <class T>
-void transform_few_inputs(const WinogradWork<T>& work, T* to) {
-    const Index in = work.in, row = winograd_row<T>(in), tiles = work.tiles.count;
+void transform_few_inputs(const WinogradWork<T>& work, const WinogradOrder& order, T* to) {
+    const Index in = work.in, row = winograd_row<T>(in);
     const WinogradInputs place{row, row, few_tiles * row};
     Scratch<T> inputs(place.chunk_step());
-    winograd_transform_input(work.image, work.grid, work.tiles, 0, tiles, work.zeros, inputs.data(), place);
+    winograd_transform_input(work.image, work.grid, order, 0, order.size(), work.zeros, inputs.data(), place);
     const Index chunks = ceil_div(in, channels_together);
     std::fill_n(to, chunks * winograd_points * tile_inputs, T(0));
     parallel_ranges(chunks, 16, [&](Index first, Index last) {
         for (Index chunk = first; chunk < last; ++chunk)
             for (Index point = 0; point < winograd_points; ++point)
-                for (Index tile = 0; tile < tiles; ++tile)
+                for (Index tile = order.at(point).first; tile < order.at(point).last; ++tile)
                     std::copy_n(inputs.data() + point * place.plane + tile * row + chunk * channels_together,
                                 std::min(channels_together, in - chunk * channels_together),
                                 to + (chunk * winograd_points + point) * tile_inputs + tile * channels_together);
@@ -72,7 +75,8 @@ void winograd_by_channels(const WinogradWork<T>& work) {
     constexpr Index step = tile_cols<T>, sum_plane = few_tiles * step, weight_plane = channels_together * step;
     const Index in = work.in, columns = work.columns, chunks = ceil_div(in, channels_together);
     Scratch<T> inputs(chunks * winograd_points * tile_inputs);
-    transform_few_inputs(work, inputs.data());
+    const WinogradOrder order(work.tiles, 0, work.tiles.count);
+    transform_few_inputs(work, order, inputs.data());
     parallel_for(ceil_div(columns, step), [&](Index panel) {
         const Index first = panel * step;
         Scratch<T> room(winograd_room<T>(work.weights, in));
@@ -89,9 +93,8 @@ void winograd_by_channels(const WinogradWork<T>& work) {
                 add_few_products(inputs.data() + (chunk * winograd_points + point) * tile_inputs,
                                  weights + point * weight_plane, sums + point * sum_plane);
         }
-        winograd_transform_output<T>(
-            {sums, step, sum_plane, 0, work.tiles.count, first, std::min(columns, first + step)}, work.grid, work.tiles,
-            columns, work.c, work.epilogue);
+        winograd_transform_output<T>({sums, step, sum_plane, order, first, std::min(columns, first + step)}, work.grid,
+                                     columns, work.c, work.epilogue);
     });
 }
 

@@ -62,14 +62,14 @@ void winograd_transform_weights(const T* panel, Index in, Index first, Index las
                 Batch w[3], t[side];
 #pragma GCC unroll 8
                 for (Index u = 0; u < 3; ++u) w[u] = simd::load(panel + ((u * 3 + v) * in + c) * step + column);
-                winograd_weight<T>(w, 1, t);
+                winograd_weight<T>(w, t);
 #pragma GCC unroll 8
                 for (Index u = 0; u < side; ++u) half[u * 3 + v] = t[u];
             }
 #pragma GCC unroll 8
             for (Index u = 0; u < side; ++u) {
                 Batch t[side];
-                winograd_weight<T>(half + u * 3, 1, t);
+                winograd_weight<T>(half + u * 3, t);
 #pragma GCC unroll 8
                 for (Index v = 0; v < side; ++v)
                     simd::store(to + (u * side + v) * plane + (c - first) * step + column, t[v]);

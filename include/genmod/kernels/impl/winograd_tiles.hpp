@@ -1,211 +1,117 @@
-// Tiles of pictures on their way to Winograd's products and back.
+// The tiles of pictures that Winograd's convolution works on.
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
+#include <numeric>
+#include <type_traits>
 
+#include "genmod/core/memory.hpp"
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
-#include "genmod/kernels/impl/elementwise.hpp"
-#include "genmod/kernels/impl/gemm_block.hpp"
-#include "genmod/kernels/impl/gemm_kernel.hpp"
+#include "genmod/kernels/impl/gemm_operand.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 #include "genmod/kernels/impl/winograd_transform.hpp"
 
 namespace genmod::kernels::detail {
 
+// A tile: the output pixel of its corner, and its outputs along y and x.
+struct WinogradTile {
+    Index sample, y, x, high, wide;
+
+    // Which of four kinds it is of (WinogradOrder).
+    Index kind() const {
+        const bool low = high < winograd_out, thin = wide < winograd_out;
+        return low ? (thin ? 3 : 2) : (thin ? 0 : 1);
+    }
+};
+
 // The tiles of all samples, row by row.
 struct WinogradTiles {
-    Index down, across, count;  // rows and columns of a sample, tiles of all
+    Index down, across, count;   // rows and columns of a sample, tiles of all
+    Index last_high, last_wide;  // outputs of the last row's tiles along y, and of the last column's along x
     WinogradTiles(const Patches& grid, Index samples)
         : down(ceil_div(grid.out_height, winograd_out)),
           across(ceil_div(grid.out_width, winograd_out)),
-          count(samples * down * across) {}
+          count(samples * down * across),
+          last_high(last_outs(grid.out_height)),
+          last_wide(last_outs(grid.out_width)) {}
 
     Index samples() const { return count / (down * across); }
-    // The output pixel of a tile's corner.
-    Index sample(Index tile) const { return tile / (down * across); }
-    Index y(Index tile) const { return tile / across % down * winograd_out; }
-    Index x(Index tile) const { return tile % across * winograd_out; }
+    bool all_whole() const { return last_high == winograd_out && last_wide == winograd_out; }
+
+    // f(tile) for the tiles first..last-1.
+    template <class F>
+    void each(Index first, Index last, const F& f) const {
+        Index sample = first / (down * across), row = first / across % down, column = first % across;
+        for (Index k = first; k < last; ++k) {
+            f(WinogradTile{sample, row * winograd_out, column * winograd_out,
+                           row == down - 1 ? last_high : winograd_out,
+                           column == across - 1 ? last_wide : winograd_out});
+            if (++column < across) continue;
+            column = 0;
+            if (++row < down) continue;
+            row = 0;
+            ++sample;
+        }
+    }
+
+private:
+    // One output goes as two, of which the second is not stored.
+    static Index last_outs(Index extent) {
+        const Index rest = extent % winograd_out;
+        return rest == 0 ? winograd_out : std::max<Index>(rest, 2);
+    }
 };
+
+// Tiles first..last-1, those of one kind side by side: the thin ones, the whole ones, the low ones, and those that are
+// both. So the tiles that take part at a point follow each other.
+class WinogradOrder {
+public:
+    WinogradOrder(const WinogradTiles& all, Index first, Index last) : tiles(all), order_(last - first) {
+        if (all.all_whole())
+            end_[1] = last - first;
+        else
+            all.each(first, last, [&](const WinogradTile& tile) { ++end_[tile.kind()]; });
+        std::partial_sum(end_, end_ + 4, end_);
+        Index next[4] = {0, end_[0], end_[1], end_[2]};
+        all.each(first, last, [&](const WinogradTile& tile) { order_.data()[next[tile.kind()]++] = tile; });
+    }
+
+    const WinogradTiles& tiles;
+
+    Index size() const { return end_[3]; }
+    const WinogradTile& operator[](Index place) const { return order_.data()[place]; }
+
+    struct Range {
+        Index first, last;
+        Index size() const { return last - first; }
+    };
+    // The places of the tiles that take part at a point.
+    Range at(Index point) const {
+        const bool low = winograd_takes(tiles.last_high, point / winograd_in);
+        const bool thin = winograd_takes(tiles.last_wide, point % winograd_in);
+        return {thin ? 0 : end_[0], !low ? end_[1] : thin ? end_[3] : end_[2]};
+    }
+
+private:
+    Scratch<WinogradTile> order_;
+    Index end_[4] = {};  // of the tiles of each kind
+};
+
+// f(outs), a constant, for a tile's outputs along an axis.
+template <class F>
+auto with_outs(Index outs, const F& f) {
+    switch (outs) {
+        case 2: return f(std::integral_constant<int, 2>());
+        case 3: return f(std::integral_constant<int, 3>());
+        default: return f(std::integral_constant<int, winograd_out>());
+    }
+}
 
 // Numbers from one tile to the next: whole vectors, and one more against rows that share a set of the cache.
 template <class T>
 Index winograd_row(Index channels) {
     return ceil_div(channels, tile_cols<T>) * tile_cols<T> + simd::lanes<T>;
-}
-
-// One vector of channels of a tile: six rows of six pixels, `step` apart, of which the columns in `inside` count. What
-// the next tile adds, `ahead` numbers on, is asked for meanwhile.
-template <class T>
-void winograd_input_vector(const T* const (&rows)[winograd_in], Index step, const bool (&inside)[winograd_in], T* to,
-                           Index plane, Index ahead) {
-    using Batch = simd::Batch<T>;
-    constexpr Index side = winograd_in;
-#pragma GCC unroll 8
-    for (Index u = side - winograd_out; u < side; ++u)
-#pragma GCC unroll 8
-        for (Index v = side - winograd_out; v < side; ++v) __builtin_prefetch(rows[u] + v * step + ahead);
-    Batch half[winograd_points];
-#pragma GCC unroll 8
-    for (Index v = 0; v < side; ++v) {
-        Batch d[side], t[side];
-#pragma GCC unroll 8
-        for (Index u = 0; u < side; ++u) d[u] = inside[v] ? simd::load(rows[u] + v * step) : Batch(T(0));
-        winograd_input<T>(d, 1, t);
-#pragma GCC unroll 8
-        for (Index u = 0; u < side; ++u) half[u * side + v] = t[u];
-    }
-#pragma GCC unroll 8
-    for (Index u = 0; u < side; ++u) {
-        Batch t[side];
-        winograd_input<T>(half + u * side, 1, t);
-#pragma GCC unroll 8
-        for (Index v = 0; v < side; ++v) simd::store(to + (u * side + v) * plane, t[v]);
-    }
-}
-
-// Where transformed inputs lie: to[chunk of channels][point][tile][row].
-struct WinogradInputs {
-    Index chunk;       // channels that lie together: whole vectors
-    Index row, plane;  // numbers from tile to tile and from point to point
-    Index chunk_step() const { return winograd_points * plane; }
-};
-
-// Transformed inputs of tiles first..last-1. `zeros` holds the six pixels of a row outside.
-template <class T>
-void winograd_transform_input(const T* image, const Patches& grid, const WinogradTiles& tiles, Index first, Index last,
-                              const T* zeros, T* to, const WinogradInputs& place) {
-    constexpr Index side = winograd_in, lanes = simd::lanes<T>;
-    const Index channels = grid.channels, whole = channels / lanes * lanes;
-    for (Index tile = first; tile < last; ++tile) {
-        const Index top = tiles.y(tile) - grid.pad_top, left = tiles.x(tile) - grid.pad_left;
-        const Index corner = (tiles.sample(tile) * grid.height + top) * grid.width + left;
-        const Index next = std::min(tile + 1, tiles.count - 1);
-        const Index ahead = ((tiles.sample(next) * grid.height + tiles.y(next) - grid.pad_top) * grid.width +
-                             tiles.x(next) - grid.pad_left - corner) *
-                            channels;
-        const T* rows[side];
-        bool inside[side];
-        for (Index u = 0; u < side; ++u) {
-            const bool in = top + u >= 0 && top + u < grid.height;
-            rows[u] = in ? image + (corner + u * grid.width) * channels : zeros;
-            inside[u] = left + u >= 0 && left + u < grid.width;
-        }
-        T* const out = to + (tile - first) * place.row;
-        const auto at = [&](Index c) { return out + c / place.chunk * place.chunk_step() + c % place.chunk; };
-        for (Index c = 0; c < whole; c += lanes) {
-            winograd_input_vector<T>(rows, channels, inside, at(c), place.plane, ahead);
-            for (const T*& pixel : rows) pixel += lanes;
-        }
-        if (whole < channels) {
-            T part[winograd_points * lanes] = {};
-            for (Index u = 0; u < side; ++u) {
-                for (Index v = 0; v < side; ++v)
-                    for (Index c = 0; inside[v] && c < channels - whole; ++c)
-                        part[(u * side + v) * lanes + c] = rows[u][v * channels + c];
-                rows[u] = part + u * side * lanes;
-            }
-            winograd_input_vector<T>(rows, lanes, inside, at(whole), place.plane, 0);
-        }
-    }
-}
-
-// One vector of channels of a tile's 4 x 4 outputs: pixel (u, v) to to[u * y_step + v * x_step], plus the bias and the
-// residual (which lies as `to` does) where they are not null.
-template <class T, bool streamed = false>
-void winograd_output_vector(const T* from, Index plane, T* to, Index y_step, Index x_step, const T* bias = nullptr,
-                            const T* residual = nullptr) {
-    using Batch = simd::Batch<T>;
-    constexpr Index side = winograd_in, outs = winograd_out;
-    Batch half[outs * side];
-#pragma GCC unroll 8
-    for (Index v = 0; v < side; ++v) {
-        Batch m[side], t[outs];
-#pragma GCC unroll 8
-        for (Index u = 0; u < side; ++u) m[u] = simd::load(from + (u * side + v) * plane);
-        winograd_output<T>(m, 1, t);
-#pragma GCC unroll 8
-        for (Index u = 0; u < outs; ++u) half[u * side + v] = t[u];
-    }
-#pragma GCC unroll 8
-    for (Index u = 0; u < outs; ++u) {
-        Batch t[outs];
-        winograd_output<T>(half + u * side, 1, t);
-#pragma GCC unroll 8
-        for (Index v = 0; v < outs; ++v) {
-            const Index at = u * y_step + v * x_step;
-            if (bias != nullptr) t[v] = t[v] + simd::load(bias);
-            if (residual != nullptr) t[v] = t[v] + simd::load(residual + at);
-            if constexpr (streamed)
-                simd::stream(to + at, t[v]);
-            else
-                simd::store(to + at, t[v]);
-        }
-    }
-}
-
-// Sums [point][tile][column] of the tiles and columns from first_tile and first_column on.
-template <class T>
-struct WinogradSumBlock {
-    const T* data;
-    Index row, plane;  // numbers from tile to tile and from point to point
-    Index first_tile, last_tile;
-    Index first_column, last_column;
-};
-
-inline constexpr Index far_bytes = 32 << 20;  // of outputs that no cache holds until they are read
-
-// Whether outputs go past the caches: fetching each line before it is written takes a third of what the memory gives
-// (128 channels of 512 x 512 pixels: 14 % sooner; 5 MB: 3 %, and what reads them next is as much later).
-template <class T>
-bool streams_outputs(const Patches& grid, const WinogradTiles& tiles, Index columns, const T* c) {
-    const Index size = tiles.samples() * grid.out_height * grid.out_width * columns;
-    return simd::streams<T> && size * static_cast<Index>(sizeof(T)) >= far_bytes && columns % simd::lanes<T> == 0 &&
-           reinterpret_cast<std::uintptr_t>(c) % 64 == 0;
-}
-
-// The outputs of a block of sums.
-template <class T>
-void winograd_transform_output(const WinogradSumBlock<T>& sums, const Patches& grid, const WinogradTiles& tiles,
-                               Index columns, T* c, const Epilogue<T>& epilogue) {
-    constexpr Index outs = winograd_out, lanes = simd::lanes<T>;
-    const bool plain = epilogue.scale == T(1) && epilogue.mode == Accumulate::write;
-    const bool streamed = !epilogue.activation && streams_outputs(grid, tiles, columns, c);
-    const auto direct_vector = streamed ? winograd_output_vector<T, true> : winograd_output_vector<T>;
-    const Index y_step = grid.out_width * columns, plane = sums.plane;
-    for (Index tile = sums.first_tile; tile < sums.last_tile; ++tile) {
-        const Index y = tiles.y(tile), x = tiles.x(tile);
-        const Index high = std::min(outs, grid.out_height - y), wide = std::min(outs, grid.out_width - x);
-        const bool direct = plain && high == outs && wide == outs;
-        const Index corner = ((tiles.sample(tile) * grid.out_height + y) * grid.out_width + x) * columns;
-        const T* const from = sums.data + (tile - sums.first_tile) * sums.row - sums.first_column;
-        Epilogue<T> finish = epilogue;
-        if (finish.bias != nullptr) finish.bias += tiles.sample(tile) * finish.bias_step;
-        for (Index column = sums.first_column; column < sums.last_column; column += lanes) {
-            if (direct && sums.last_column - column >= lanes) {
-                const Index at = corner + column;
-                direct_vector(from + column, plane, c + at, y_step, columns,
-                              finish.bias == nullptr ? nullptr : finish.bias + column,
-                              finish.residual == nullptr ? nullptr : finish.residual + at);
-                continue;
-            }
-            T pixels[outs * outs * lanes];
-            winograd_output_vector(from + column, plane, pixels, outs * lanes, lanes);
-            for (Index u = 0; u < high; ++u)
-                for (Index v = 0; v < wide; ++v)
-                    finish_part<T>(simd::load(pixels + (u * outs + v) * lanes), finish, c,
-                                   corner + u * y_step + v * columns + column, column, sums.last_column - column);
-        }
-        if (epilogue.activation)
-            for (Index pixel = 0; pixel < high * wide; ++pixel) {
-                T* const at = c + corner + pixel / wide * y_step + pixel % wide * columns;
-                unary_here(*epilogue.activation, at + sums.first_column, at + sums.first_column,
-                           sums.last_column - sums.first_column);
-            }
-    }
-    if (streamed) simd::end_stream();
 }
 
 }  // namespace genmod::kernels::detail

@@ -9,56 +9,70 @@
 #include "genmod/kernels/impl/gemm.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/simd.hpp"
+#include "genmod/kernels/impl/winograd_input.hpp"
 #include "genmod/kernels/impl/winograd_tiles.hpp"
 #include "genmod/kernels/impl/winograd_transform.hpp"
 
 namespace genmod::kernels::detail {
 
-// One vector of channels of a tile's output gradients, of which the first high x wide count.
-template <class T>
-void winograd_gradient_vector(const T* from, Index y_step, Index x_step, Index high, Index wide, T* to, Index plane) {
+// One vector of channels of the gradients of a tile's high x wide outputs, of which the first `rows` x `cols` are
+// there.
+template <class T, int high, int wide>
+void winograd_gradient_vector(const T* from, Index y_step, Index x_step, Index rows, Index cols, T* to, Index plane) {
     using Batch = simd::Batch<T>;
-    constexpr Index side = winograd_in, outs = winograd_out;
-    Batch half[side * outs];
+    constexpr Index side = winograd_in;
+    Batch half[side * wide];
 #pragma GCC unroll 8
-    for (Index v = 0; v < outs; ++v) {
-        Batch d[outs], t[side];
+    for (Index v = 0; v < wide; ++v) {
+        Batch d[high], t[side];
 #pragma GCC unroll 8
-        for (Index u = 0; u < outs; ++u)
-            d[u] = u < high && v < wide ? simd::load(from + u * y_step + v * x_step) : Batch(T(0));
-        winograd_output_adjoint<T>(d, 1, t);
+        for (Index u = 0; u < high; ++u)
+            d[u] = u < rows && v < cols ? simd::load(from + u * y_step + v * x_step) : Batch(T(0));
+        winograd_output_adjoint<T, high>(d, t);
 #pragma GCC unroll 8
-        for (Index u = 0; u < side; ++u) half[u * outs + v] = t[u];
+        for (Index u = 0; u < side; ++u)
+            if (winograd_takes(high, u)) half[u * wide + v] = t[u];
     }
 #pragma GCC unroll 8
     for (Index u = 0; u < side; ++u) {
+        if (!winograd_takes(high, u)) continue;
         Batch t[side];
-        winograd_output_adjoint<T>(half + u * outs, 1, t);
+        winograd_output_adjoint<T, wide>(half + u * wide, t);
 #pragma GCC unroll 8
-        for (Index v = 0; v < side; ++v) simd::store(to + (u * side + v) * plane, t[v]);
+        for (Index v = 0; v < side; ++v)
+            if (winograd_takes(wide, v)) simd::store(to + (u * side + v) * plane, t[v]);
     }
 }
 
-// Transformed output gradients of tiles first..last-1: to[point][tile][row].
+// winograd_gradient_vector() for tiles of such outputs.
 template <class T>
-void winograd_transform_gradient(const T* dy, const Patches& grid, Index columns, const WinogradTiles& tiles,
+auto winograd_gradient_function(Index high, Index wide) {
+    return with_outs(
+        high, [&](auto h) { return with_outs(wide, [&](auto w) { return &winograd_gradient_vector<T, h(), w()>; }); });
+}
+
+// Transformed output gradients of the tiles at places first..last-1: to[point][tile][row].
+template <class T>
+void winograd_transform_gradient(const T* dy, const Patches& grid, Index columns, const WinogradOrder& order,
                                  Index first, Index last, T* to, Index row, Index plane) {
     constexpr Index outs = winograd_out, lanes = simd::lanes<T>;
     const Index whole = columns / lanes * lanes, y_step = grid.out_width * columns;
-    for (Index tile = first; tile < last; ++tile) {
-        const Index y = tiles.y(tile), x = tiles.x(tile);
-        const Index high = std::min(outs, grid.out_height - y), wide = std::min(outs, grid.out_width - x);
-        const T* const from = dy + ((tiles.sample(tile) * grid.out_height + y) * grid.out_width + x) * columns;
-        T* const out = to + (tile - first) * row;
+    for (Index i = first; i < last; ++i) {
+        const WinogradTile& tile = order[i];
+        const auto transform_vector = winograd_gradient_function<T>(tile.high, tile.wide);
+        const Index high = std::min(tile.high, grid.out_height - tile.y);
+        const Index wide = std::min(tile.wide, grid.out_width - tile.x);
+        const T* const from = dy + ((tile.sample * grid.out_height + tile.y) * grid.out_width + tile.x) * columns;
+        T* const out = to + (i - first) * row;
         for (Index column = 0; column < whole; column += lanes)
-            winograd_gradient_vector(from + column, y_step, columns, high, wide, out + column, plane);
+            transform_vector(from + column, y_step, columns, high, wide, out + column, plane);
         if (whole < columns) {
             T part[outs * outs * lanes] = {};
             for (Index u = 0; u < high; ++u)
                 for (Index v = 0; v < wide; ++v)
                     for (Index column = whole; column < columns; ++column)
                         part[(u * outs + v) * lanes + column - whole] = from[u * y_step + v * columns + column];
-            winograd_gradient_vector<T>(part, outs * lanes, lanes, high, wide, out + whole, plane);
+            transform_vector(part, outs * lanes, lanes, high, wide, out + whole, plane);
         }
     }
 }
@@ -74,17 +88,20 @@ struct WinogradSums {
 
     Index sum_row() const { return ceil_div(in, tile_cols<T>) * tile_cols<T>; }
 
-    // Adds the products of `count` tiles at one point, rows first..last-1; the first tiles of all overwrite.
-    void add(Index point, Index first, Index last, Index count, bool resume) const {
-        const Index width = sum_row();
+    // Adds the products at one point of the tiles that take part there, rows first..last-1; the first tiles of all
+    // overwrite.
+    void add(Index point, Index first, Index last, const WinogradOrder::Range& taken, bool resume) const {
+        const Index width = sum_row(), count = taken.size();
         T* const to_point = sums + point * out * width;
+        if (count == 0 && !resume) std::fill(to_point + first * width, to_point + last * width, T(0));
         Index offset[m_block];
         for (Index i = 0; i < m_block; ++i) offset[i] = i * width;
         for (Index done = 0; done < count; done += k_block)
             for (Index o = first; o < last; o += m_block)
                 for (Index c = 0; c < in; c += tile_cols<T>) {
-                    const BlockRows<T> rows{dy + point * dy_plane + done * dy_row + o, false, 1, dy_row};
-                    const TileSource<T> from{.b = x + point * x_plane + done * x_row + c,
+                    const BlockRows<T> rows{dy + point * dy_plane + (taken.first + done) * dy_row + o, false, 1,
+                                            dy_row};
+                    const TileSource<T> from{.b = x + point * x_plane + (taken.first + done) * x_row + c,
                                              .b_k = x_row,
                                              .depth = std::min(k_block, count - done)};
                     T* const to = to_point + o * width + c;
@@ -118,14 +135,14 @@ void winograd_finish_weights(const T* sums, Index parts, Index in, Index out, T*
                         for (Index part = 1; part < parts; ++part)
                             p[u] = p[u] + simd::load(from + part * winograd_points * out * row);
                     }
-                    winograd_weight_adjoint<T>(p, 1, t);
+                    winograd_weight_adjoint<T>(p, t);
 #pragma GCC unroll 8
                     for (Index u = 0; u < 3; ++u) half[u * side + v] = t[u];
                 }
 #pragma GCC unroll 8
                 for (Index u = 0; u < 3; ++u) {
                     Batch t[3];
-                    winograd_weight_adjoint<T>(half + u * side, 1, t);
+                    winograd_weight_adjoint<T>(half + u * side, t);
 #pragma GCC unroll 8
                     for (Index v = 0; v < 3; ++v)
                         finish_part<T>(t[v], {.mode = mode}, dweight, (o * 9 + u * 3 + v) * in + c, 0, in - c);
@@ -170,12 +187,12 @@ void winograd_backward_weight(Index n, const T* x, const Patches& grid, const T*
             const Index begin = part * range, end = std::min(tiles.count, begin + range);
             if (begin >= end) std::fill(to.sums, to.sums + part_size, T(0));
             for (Index first = begin; first < end; first += block) {
-                const Index last = std::min(end, first + block);
-                winograd_transform_input(x, grid, tiles, first, last, zeros.data(), x_block.data(),
+                const WinogradOrder order(tiles, first, std::min(end, first + block));
+                winograd_transform_input(x, grid, order, 0, order.size(), zeros.data(), x_block.data(),
                                          {x_row, x_row, x_plane});
-                winograd_transform_gradient(dy, grid, out, tiles, first, last, dy_block.data(), dy_row, dy_plane);
+                winograd_transform_gradient(dy, grid, out, order, 0, order.size(), dy_block.data(), dy_row, dy_plane);
                 for (Index point = 0; point < winograd_points; ++point)
-                    to.add(point, 0, out, last - first, first > begin);
+                    to.add(point, 0, out, order.at(point), first > begin);
             }
         });
     } else {
@@ -183,16 +200,16 @@ void winograd_backward_weight(Index n, const T* x, const Patches& grid, const T*
         const auto to = block_sums(x_block.data(), dy_block.data(), sums.data());
         const Index groups = ceil_div(out, m_block);
         for (Index first = 0; first < tiles.count; first += block) {
-            const Index count = std::min(tiles.count - first, block);
-            parallel_ranges(count, 8, [&](Index begin, Index end) {
-                winograd_transform_input(x, grid, tiles, first + begin, first + end, zeros.data(),
-                                         x_block.data() + begin * x_row, {x_row, x_row, x_plane});
-                winograd_transform_gradient(dy, grid, out, tiles, first + begin, first + end,
-                                            dy_block.data() + begin * dy_row, dy_row, dy_plane);
+            const WinogradOrder order(tiles, first, std::min(tiles.count, first + block));
+            parallel_ranges(order.size(), 8, [&](Index begin, Index end) {
+                winograd_transform_input(x, grid, order, begin, end, zeros.data(), x_block.data() + begin * x_row,
+                                         {x_row, x_row, x_plane});
+                winograd_transform_gradient(dy, grid, out, order, begin, end, dy_block.data() + begin * dy_row, dy_row,
+                                            dy_plane);
             });
             parallel_for(winograd_points * groups, [&](Index tile) {
                 const Index o = tile % groups * m_block;
-                to.add(tile / groups, o, std::min(out, o + m_block), count, first > 0);
+                to.add(tile / groups, o, std::min(out, o + m_block), order.at(tile / groups), first > 0);
             });
         }
     }
