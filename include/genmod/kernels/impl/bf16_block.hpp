@@ -56,7 +56,12 @@ private:
         Index rows = 0, cols = 0;
         Index at_once = 0;  // rows for each tile of k
         const Index* row_offset = nullptr;
-        PanelTarget target = {};
+        const PanelTarget* target = nullptr;
+    };
+    // Where the sums of a panel go.
+    struct Panel {
+        Epilogue<float> epilogue;
+        PanelTarget target;
     };
     // What is done beside the products of a part.
     struct Ahead {
@@ -87,6 +92,7 @@ private:
             ahead_.asked = nullptr;
             if (asks && !last) ahead_.asked = panel(n + step, part.k);
             if (asks && last && more) ahead_.asked = panel(0, ahead_.next.k);
+            begin_panel(n);
             for (Index row = 0; row < part.rows; row += together) multiply_tile(part, n, row);
         }
         while (ahead_.made < ahead_.to_make) rows_of_a_.make(ahead_.next, ahead_.made++);
@@ -110,7 +116,7 @@ private:
                         .rows = tile.rows,
                         .cols = tile.cols,
                         .row_offset = row_offset_ + part.row + row,
-                        .target = target(n)};
+                        .target = &target_->target};
     }
 
     void work_ahead() {
@@ -130,25 +136,27 @@ private:
     // The next rows of the sums that wait.
     void finish(Index rows) {
         if (rows == 0) return;
-        finish_panel_rows(waiting_.sums, rows, waiting_.cols, waiting_.target, waiting_.row_offset);
+        finish_panel_rows(waiting_.sums, rows, waiting_.cols, *waiting_.target, waiting_.row_offset);
         waiting_.sums += rows * step;
         waiting_.row_offset += rows;
         waiting_.rows -= rows;
     }
 
-    // Where sums of the panel of column n go.
-    PanelTarget target(Index n) {
+    // The target of the panel of column n. It is written once, long before it is read: a read of what vectors have just
+    // written waits for all stores, those of the tiles too (a seventh of the time of 4096 x 320 x 320).
+    void begin_panel(Index n) {
+        target_ = &targets_[target_ == targets_];  // the other one: sums of the panel before may wait
+        const Epilogue<float>& all = product_.epilogue;
         const Index column = range_.n + n;
-        epilogue_ = product_.epilogue;
-        if (epilogue_.bias != nullptr) epilogue_.bias += column;
-        if (epilogue_.residual != nullptr) epilogue_.residual += column;
-        PanelTarget target{.finish = product_.plain_epilogue() ? nullptr : &epilogue_,
-                           .activation = epilogue_.activation};
+        target_->epilogue = all;
+        if (all.bias != nullptr) target_->epilogue.bias = all.bias + column;
+        if (all.residual != nullptr) target_->epilogue.residual = all.residual + column;
+        target_->target = {.finish = product_.plain_epilogue() ? nullptr : &target_->epilogue,
+                           .activation = all.activation};
         if (product_.rounded == nullptr)
-            target.c = product_.c + column;
+            target_->target.c = product_.c + column;
         else
-            target.rounded = product_.rounded + column;
-        return target;
+            target_->target.rounded = product_.rounded + column;
     }
 
     const Product<float>& product_;
@@ -160,7 +168,8 @@ private:
     Scratch<float> sums_;
     Index turn_ = 0;
     Waiting waiting_;
-    Epilogue<float> epilogue_;  // of the panel whose sums wait
+    Panel targets_[2];
+    Panel* target_ = targets_;  // of the present panel
     Ahead ahead_;
     Index row_offset_[most_rows];
 };
