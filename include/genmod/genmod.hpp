@@ -26,6 +26,7 @@
 #include "genmod/kernels/copy.hpp"
 #include "genmod/kernels/elementwise.hpp"
 #include "genmod/kernels/embed.hpp"
+#include "genmod/kernels/epilogue.hpp"
 #include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/linalg.hpp"
 #include "genmod/kernels/loss.hpp"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/epilogue.hpp"
 
 namespace genmod::kernels {
 

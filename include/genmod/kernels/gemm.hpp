@@ -1,10 +1,9 @@
 // The packed matrix product: the heart of the kernel layer.
 #pragma once
 
-#include <optional>
-
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/elementwise.hpp"
+#include "genmod/kernels/epilogue.hpp"
 
 namespace genmod::kernels {
 
@@ -29,19 +28,6 @@ template <class T>
 Matrix<T> transposed(const Matrix<T>& matrix) {
     return {matrix.data, matrix.cols, matrix.rows, matrix.col_step, matrix.row_step};
 }
-
-// What happens to a finished sum: c = [c +] scale * sum + bias[column] + residual, then c = activation(c), while the
-// block of c is in the cache.
-template <class T>
-struct Epilogue {
-    const T* bias = nullptr;      // [n]
-    Index bias_step = 0;          // of conv2d(): numbers from the bias of one sample to that of the next
-    const T* residual = nullptr;  // laid out like c
-    T scale = T(1);
-    Accumulate mode = Accumulate::write;
-    std::optional<Unary> activation = {};  // one without parameters
-    bool gated = false;  // c has n / 2 columns: the left half of the products times the activation of the right one
-};
 
 // c = a * b for a [m, k], b [k, n], c [m, n] with rows c_step apart. Each sum is one chain of fused multiply-adds over
 // ascending k in blocks of fixed length, whatever the shape, the tile or the thread.

@@ -7,7 +7,6 @@
 
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/attention.hpp"
-#include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"

@@ -6,7 +6,7 @@
 
 #include "genmod/core/memory.hpp"
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/epilogue.hpp"
 #include "genmod/kernels/impl/amx.hpp"
 #include "genmod/kernels/impl/bf16_rows.hpp"
 #include "genmod/kernels/impl/bf16_tiles.hpp"

@@ -5,7 +5,7 @@
 
 #include "genmod/core/memory.hpp"
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/elementwise.hpp"
 #include "genmod/kernels/impl/bf16.hpp"
 #include "genmod/kernels/impl/bf16_round.hpp"
 #include "genmod/kernels/impl/bf16_rows.hpp"

@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/epilogue.hpp"
 #include "genmod/kernels/impl/gemm_tile.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 

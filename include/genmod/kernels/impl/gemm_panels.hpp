@@ -7,7 +7,7 @@
 
 #include "genmod/core/memory.hpp"
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/epilogue.hpp"
 #include "genmod/kernels/impl/bf16.hpp"
 #include "genmod/kernels/impl/bf16_rows.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/epilogue.hpp"
 #include "genmod/kernels/impl/gemm_pack.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 

@@ -6,7 +6,6 @@
 #include "genmod/core/memory.hpp"
 #include "genmod/core/parallel.hpp"
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
 #include "genmod/kernels/impl/elementwise.hpp"
 #include "genmod/kernels/impl/gemm_block.hpp"
 #include "genmod/kernels/impl/gemm_kernel.hpp"

@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/epilogue.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 
 namespace genmod::kernels::detail {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/epilogue.hpp"
 #include "genmod/kernels/impl/elementwise.hpp"
 #include "genmod/kernels/impl/gemm_operand.hpp"
 #include "genmod/kernels/impl/simd.hpp"

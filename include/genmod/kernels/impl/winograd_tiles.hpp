@@ -8,7 +8,7 @@
 #include "genmod/core/memory.hpp"
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/impl/gemm_operand.hpp"
-#include "genmod/kernels/impl/gemm_pack.hpp"
+#include "genmod/kernels/impl/gemm_tile.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 #include "genmod/kernels/impl/winograd_transform.hpp"
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/epilogue.hpp"
 #include "genmod/kernels/impl/simd.hpp"
 
 namespace genmod::kernels::detail {

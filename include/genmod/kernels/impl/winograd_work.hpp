@@ -2,7 +2,7 @@
 #pragma once
 
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/gemm.hpp"
+#include "genmod/kernels/epilogue.hpp"
 #include "genmod/kernels/impl/gemm_operand.hpp"
 #include "genmod/kernels/impl/winograd_panels.hpp"
 #include "genmod/kernels/impl/winograd_tiles.hpp"
