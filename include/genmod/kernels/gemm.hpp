@@ -2,7 +2,6 @@
 #pragma once
 
 #include "genmod/core/types.hpp"
-#include "genmod/kernels/elementwise.hpp"
 #include "genmod/kernels/epilogue.hpp"
 
 namespace genmod::kernels {
