@@ -60,6 +60,25 @@ inline void round_all(const float* from, Index count, bf16* to) {
     for (Index i = 0; i < count; ++i) to[i] = round_one(from[i]);
 }
 
+// Two vectors, rounded side by side.
+[[gnu::always_inline]] inline void round_side_by_side(const simd::Batch<float> (&value)[2], bf16* to) {
+#if defined(__AVX512BF16__)
+    const __m512bh halves = _mm512_cvtne2ps_pbh(value[1], value[0]);
+    std::memcpy(static_cast<void*>(to), &halves, sizeof halves);
+#else
+    using Words [[gnu::vector_size(sizeof(simd::Batch<float>))]] = std::uint32_t;
+    using Halves [[gnu::vector_size(sizeof(simd::Batch<float>) / 2)]] = std::uint16_t;
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+        Words bits;
+        std::memcpy(&bits, &value[j], sizeof bits);
+        round_words(bits);
+        const Halves halves = __builtin_convertvector(bits >> 16, Halves);
+        std::memcpy(static_cast<void*>(to + j * simd::lanes<float>), &halves, sizeof halves);
+    }
+#endif
+}
+
 // One vector of pairs: to = [lanes][2] of the rounded numbers of two rows.
 [[gnu::always_inline]] inline void round_vector_pairs(const simd::Batch<float>& even, const simd::Batch<float>& odd,
                                                       bf16* to) {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 
 #include "genmod/core/types.hpp"
 #include "genmod/kernels/impl/amx.hpp"
@@ -92,16 +91,28 @@ void multiply_tiles_by_amx(const TileProduct& p, float* sums, F meanwhile) {
 // Where the finished sums of a panel go: to c, or, with the activation, to rows of numbers in bf16.
 struct PanelTarget {
     float* c = nullptr;
-    bf16* rounded = nullptr;                  // instead of c
-    const Epilogue<float>* finish = nullptr;  // null: plain sums
-    std::optional<Unary> activation = {};     // of numbers in bf16
+    bf16* rounded = nullptr;  // instead of c
+    Epilogue<float> finish = {};
+    bool plain = false;  // no more than the activation
 };
+
+template <int Rows>
+void activate_rows(simd::Batch<float> (&sum)[Rows][2], Unary activation) {
+    constexpr Index lanes = simd::lanes<float>;
+    alignas(64) float numbers[Rows * tile_cols<float>];
+#pragma GCC unroll 8
+    for (int v = 0; v < 2 * Rows; ++v) simd::store(numbers + v * lanes, sum[v / 2][v % 2]);
+    unary_here(activation, numbers, numbers, Rows * tile_cols<float>);
+#pragma GCC unroll 8
+    for (int v = 0; v < 2 * Rows; ++v) sum[v / 2][v % 2] = simd::load(numbers + v * lanes);
+}
 
 // Sums [Rows][tile_cols], by way of the epilogue, to whole rows, which lie row_offset behind the target.
 template <int Rows>
 [[gnu::always_inline]] inline void finish_rows(const float* sums, const PanelTarget& target, const Index* row_offset) {
     constexpr Index step = tile_cols<float>, lanes = simd::lanes<float>;
-    const TileTarget<float> to{.c = target.c, .row_offset = row_offset, .finish = target.finish};
+    const TileTarget<float> to{
+        .c = target.c, .row_offset = row_offset, .finish = target.plain ? nullptr : &target.finish};
     simd::Batch<float> both[Rows][2];
 #pragma GCC unroll 4
     for (int i = 0; i < Rows; ++i)
@@ -109,20 +120,14 @@ template <int Rows>
         for (int j = 0; j < 2; ++j) both[i][j] = simd::load(sums + i * step + j * lanes);
     if (target.rounded == nullptr) return finish_tile<float, Rows, 2>(both, to);
     apply_epilogue<float, Rows, 2>(both, to);
-    alignas(64) float rows[Rows * step];
+    if (target.finish.activation) activate_rows<Rows>(both, *target.finish.activation);
 #pragma GCC unroll 4
-    for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 2
-        for (int j = 0; j < 2; ++j) simd::store(rows + i * step + j * lanes, both[i][j]);
-    if (target.activation) unary_here(*target.activation, rows, rows, Rows * step);
-#pragma GCC unroll 4
-    for (int i = 0; i < Rows; ++i) round_all(rows + i * step, step, target.rounded + row_offset[i]);
+    for (int i = 0; i < Rows; ++i) round_side_by_side(both[i], target.rounded + row_offset[i]);
 }
 
 // The same for `cols` columns of one row.
 inline void finish_part_row(const float* sums, Index cols, const PanelTarget& target, Index at) {
-    const Epilogue<float> plain;
-    const Epilogue<float>& finish = target.finish == nullptr ? plain : *target.finish;
+    const Epilogue<float>& finish = target.finish;
     float row[tile_cols<float>];
     for (Index j = 0; j < cols; ++j)
         if (target.rounded == nullptr)
@@ -130,7 +135,7 @@ inline void finish_part_row(const float* sums, Index cols, const PanelTarget& ta
         else
             row[j] = finished_number(finish, sums[j], j, at + j);
     if (target.rounded == nullptr) return;
-    if (target.activation) unary_here(*target.activation, row, row, cols);
+    if (finish.activation) unary_here(*finish.activation, row, row, cols);
     round_all(row, cols, target.rounded + at);
 }
 
