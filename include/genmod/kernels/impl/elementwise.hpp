@@ -81,9 +81,10 @@ template <class T>
 void unary_here(Unary f, const T* x, T* y, Index n, T a = 0, T b = 0) {
     over_lanes<T, 1>({x}, y, n, [=](const std::array<const T*, 1>& in, T* out, Index count) {
         functions::with_function<T>(f, a, b, [=](auto function) {
-            over_vectors<TakesSeveral<T, decltype(function)>, T>(count, [&]<class V>(Index k, std::type_identity<V>) {
-                simd::store(out + k, function.value(simd::load_as<V>(in[0] + k)));
-            });
+            over_vectors<TakesSeveral<T, decltype(function)>, T>(
+                count, [&]<class V>(Index k, std::type_identity<V>) __attribute__((always_inline)) {
+                    simd::store(out + k, function.value(simd::load_as<V>(in[0] + k)));
+                });
         });
     });
 }
@@ -101,10 +102,11 @@ void unary_backward(Unary f, const T* x, const T* dy, T* dx, Index n, Accumulate
     detail::over_numbers<T, 2>({x, dy}, dx, n, [=](const std::array<const T*, 2>& in, T* out, Index count) {
         functions::with_function<T>(f, a, b, [=](auto function) {
             using namespace detail;
-            over_vectors<TakesSeveral<T, decltype(function)>, T>(count, [&]<class V>(Index k, std::type_identity<V>) {
-                store_or_add(out + k, function.derivative(simd::load_as<V>(in[0] + k)) * simd::load_as<V>(in[1] + k),
-                             mode);
-            });
+            over_vectors<TakesSeveral<T, decltype(function)>, T>(
+                count, [&]<class V>(Index k, std::type_identity<V>) __attribute__((always_inline)) {
+                    store_or_add(out + k,
+                                 function.derivative(simd::load_as<V>(in[0] + k)) * simd::load_as<V>(in[1] + k), mode);
+                });
         });
     });
 }
