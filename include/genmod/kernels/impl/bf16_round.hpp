@@ -28,19 +28,26 @@ inline std::uint32_t rounded_bits(float value) {
 
 inline bf16 round_one(float value) { return {static_cast<std::uint16_t>(rounded_bits(value) >> 16)}; }
 
-// to = 16 numbers rounded.
-inline void round_sixteen(const float* from, bf16* to) {
-#if defined(__AVX512BF16__)
-    const __m256bh halves = _mm512_cvtneps_pbh(_mm512_loadu_ps(from));
-#else
-    using Words [[gnu::vector_size(64)]] = std::uint32_t;
-    using Halves [[gnu::vector_size(32)]] = std::uint16_t;
+// to = the floats of a vector, rounded: their bits are Words, those of the results Halves.
+template <class Words, class Halves>
+[[gnu::always_inline]] inline void round_vector(const void* from, bf16* to) {
     Words bits;
     std::memcpy(&bits, from, sizeof bits);
     round_words(bits);
     const Halves halves = __builtin_convertvector(bits >> 16, Halves);
-#endif
     std::memcpy(static_cast<void*>(to), &halves, sizeof halves);
+}
+
+// to = 16 numbers rounded.
+inline void round_sixteen(const float* from, bf16* to) {
+#if defined(__AVX512BF16__)
+    const __m256bh halves = _mm512_cvtneps_pbh(_mm512_loadu_ps(from));
+    std::memcpy(static_cast<void*>(to), &halves, sizeof halves);
+#else
+    using Words [[gnu::vector_size(64)]] = std::uint32_t;
+    using Halves [[gnu::vector_size(32)]] = std::uint16_t;
+    round_vector<Words, Halves>(from, to);
+#endif
 }
 
 // to = 32 numbers rounded.
@@ -68,14 +75,8 @@ inline void round_all(const float* from, Index count, bf16* to) {
 #else
     using Words [[gnu::vector_size(sizeof(simd::Batch<float>))]] = std::uint32_t;
     using Halves [[gnu::vector_size(sizeof(simd::Batch<float>) / 2)]] = std::uint16_t;
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; ++j) {
-        Words bits;
-        std::memcpy(&bits, &value[j], sizeof bits);
-        round_words(bits);
-        const Halves halves = __builtin_convertvector(bits >> 16, Halves);
-        std::memcpy(static_cast<void*>(to + j * simd::lanes<float>), &halves, sizeof halves);
-    }
+    round_vector<Words, Halves>(&value[0], to);
+    round_vector<Words, Halves>(&value[1], to + simd::lanes<float>);
 #endif
 }
 

@@ -96,6 +96,7 @@ struct PanelTarget {
     bool plain = false;  // no more than the activation
 };
 
+// Sums [Rows][tile_cols] become the function of them.
 template <int Rows>
 void activate_rows(simd::Batch<float> (&sum)[Rows][2], Unary activation) {
     constexpr Index lanes = simd::lanes<float>;
