@@ -41,12 +41,11 @@ public:
 };
 
 inline simd::Batch<float> even_of(const simd::Batch<float>& pairs) {
-    using Words = simd::Batch<std::uint32_t>;
-    return xsimd::bitwise_cast<simd::Batch<float>>(simd::shift_left<16>(xsimd::bitwise_cast<Words>(pairs)));
+    return simd::bits_as<float>(simd::shift_left<16>(simd::bits_as<std::uint32_t>(pairs)));
 }
 inline simd::Batch<float> odd_of(const simd::Batch<float>& pairs) {
-    using Words = simd::Batch<std::uint32_t>;
-    return xsimd::bitwise_cast<simd::Batch<float>>(xsimd::bitwise_cast<Words>(pairs) & Words(0xffff0000u));
+    constexpr std::uint32_t upper_half = 0xffff0000u;
+    return simd::bits_as<float>(simd::bits_as<std::uint32_t>(pairs) & simd::Batch<std::uint32_t>(upper_half));
 }
 
 // Whether the build has vdpbf16ps.

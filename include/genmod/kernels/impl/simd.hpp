@@ -1,6 +1,7 @@
 // The one wrapper of xsimd, where its gaps and its renamings between versions are filled.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <utility>
@@ -111,6 +112,13 @@ inline Batch<T> load(const T* from) {
 template <class T>
 inline void store(T* to, const Batch<T>& value) {
     value.store_unaligned(to);
+}
+
+// The bits of a vector as lanes of another type (xsimd's own is told the batch in some versions, its numbers in
+// others).
+template <class To, class From>
+[[gnu::always_inline]] inline Batch<To> bits_as(const Batch<From>& x) {
+    return std::bit_cast<Batch<To>>(x);
 }
 
 // Whether a vector is a whole line of the cache, so that it can go past the cache to memory.

@@ -59,7 +59,7 @@ inline Batch<T> nearest(const Batch<T>& x) {
 // The power of two whose exponent is the lowest bits of x.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> exponent_of(const Batch<T>& x) {
-    return xsimd::bitwise_cast<Batch<T>>(mantissa_up<T>(xsimd::bitwise_cast<BitBatch<T>>(x)));
+    return bits_as<T>(mantissa_up<T>(bits_as<BitsOf<T>>(x)));
 }
 template <class T, int count>
 [[gnu::always_inline]] inline Several<T, count> exponent_of(const Several<T, count>& x) {

@@ -26,12 +26,11 @@ template <class T>
 inline Batch<T> log_of_normal(const Batch<T>& u, const Batch<T>& exponent_offset, const Batch<T>& correction) {
     using C = Constants<T>;
     using Bits = BitsOf<T>;
-    const BitBatch<T> shifted =
-        xsimd::bitwise_cast<BitBatch<T>>(u) + BitBatch<T>(static_cast<Bits>(C::one - C::sqrt_half));
+    const BitBatch<T> shifted = bits_as<Bits>(u) + BitBatch<T>(static_cast<Bits>(C::one - C::sqrt_half));
     const BitBatch<T> exponent_bits = mantissa_down<T>(shifted) | BitBatch<T>(C::exponent_grid);
-    const Batch<T> e = (xsimd::bitwise_cast<Batch<T>>(exponent_bits) - Batch<T>(C::exponent_shift)) + exponent_offset;
+    const Batch<T> e = (bits_as<T>(exponent_bits) - Batch<T>(C::exponent_shift)) + exponent_offset;
     const BitBatch<T> mantissa = shifted & BitBatch<T>((Bits{1} << C::mantissa_bits) - 1);
-    const Batch<T> f = xsimd::bitwise_cast<Batch<T>>(mantissa + BitBatch<T>(C::sqrt_half)) - Batch<T>(T(1));
+    const Batch<T> f = bits_as<T>(mantissa + BitBatch<T>(C::sqrt_half)) - Batch<T>(T(1));
     const Batch<T> s = divide<T>(f, f + Batch<T>(T(2)));
     const Batch<T> z = s * s;
     const Batch<T> half_square = Batch<T>(T(0.5)) * f * f;
