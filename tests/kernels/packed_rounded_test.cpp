@@ -110,12 +110,12 @@ TEST_CASE("numbers in bf16 need weights in AMX's order, and nothing is added to 
     for (const Precision precision : {Precision::full, Precision::bf16}) {
         const auto packed = kernels::pack_weights(weight.data(), 8, 8, precision);
         REQUIRE_THROWS_WITH(kernels::gemm_packed(kernels::row_major(half.data(), 1, 8), packed, c.data(), 8),
-                            Catch::Contains("gemm_packed: numbers in bf16 need weights in bf16_tiles"));
+                            ContainsSubstring("gemm_packed: numbers in bf16 need weights in bf16_tiles"));
         REQUIRE_THROWS_AS(kernels::gemm_packed(rows, packed, rounded_c.data(), 8), Error);
     }
     const auto packed = kernels::pack_weights(weight.data(), 8, 8, Precision::bf16_tiles);
     REQUIRE_THROWS_WITH(kernels::gemm_packed(rows, packed, rounded_c.data(), 8, {.mode = Accumulate::add}),
-                        Catch::Contains("nothing is added to numbers in bf16"));
+                        ContainsSubstring("nothing is added to numbers in bf16"));
 }
 
 }  // namespace packed_rounded_test

@@ -64,8 +64,8 @@ struct ImageTile {
     ImageTile(const Product<T>& product, const PaddedPart<T>& part, Index first, Index pixels)
         : count(std::min(tile_rows<T>, pixels)) {
         product.rows.offsets(first, count, offset);
-        for (Index r = 0; r < count; ++r) rows[r] = part.patch(first + r);
-        std::fill(rows + count, rows + tile_rows<T>, rows[count - 1]);
+        for (Index r = 0; r + 1 < count; ++r) rows[r] = part.patch(first + r);
+        std::fill(rows + count - 1, rows + tile_rows<T>, part.patch(first + count - 1));
         std::fill(offset + count, offset + tile_rows<T>, offset[count - 1]);
     }
 };
