@@ -173,7 +173,7 @@ TEST_CASE("killed while saving, a run finds a whole checkpoint") {
     for (int round = 0; round < 40; ++round) {
         const pid_t child = fork();
         if (child == 0)
-            for (Index step = 0;; ++step) example(4).save(path);
+            for (;;) example(4).save(path);
         usleep(static_cast<useconds_t>(200 * round));
         kill(child, SIGKILL);
         REQUIRE(waitpid(child, nullptr, 0) == child);
