@@ -30,11 +30,38 @@ memory::data_type type_of(const std::string& variant) {
     return variant == "bf16" ? memory::data_type::bf16 : memory::data_type::f32;
 }
 
+// What a primitive is planned from, in oneDNN 2 and in 3; gradients are planned behind the forward pass.
+template <class Primitive, class... Arguments>
+typename Primitive::primitive_desc plan_of(const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR < 3
+    return {typename Primitive::desc(arguments...), machine().engine};
+#else
+    return {machine().engine, arguments...};
+#endif
+}
+template <class Primitive, class... Arguments>
+typename Primitive::primitive_desc plan_behind(const dnnl::convolution_forward::primitive_desc& forward,
+                                               const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR < 3
+    return {typename Primitive::desc(arguments...), machine().engine, forward};
+#else
+    return {machine().engine, arguments..., forward};
+#endif
+}
+
+memory::data_type type_of(const memory::desc& layout) {
+#if DNNL_VERSION_MAJOR < 3
+    return layout.data_type();
+#else
+    return layout.get_data_type();
+#endif
+}
+
 // Numbers of about 1 (as bf16 they are pairs of bytes that mean about 0.01).
 memory filled(const memory::desc& layout) {
     memory values(layout, machine().engine);
     const std::size_t bytes = layout.get_size();
-    if (layout.data_type() == memory::data_type::bf16) {
+    if (type_of(layout) == memory::data_type::bf16) {
         auto* data = static_cast<std::uint16_t*>(values.get_data_handle());
         for (std::size_t k = 0; k < bytes / 2; ++k) data[k] = static_cast<std::uint16_t>(0x3c00 + k % 31);
     } else {
@@ -57,7 +84,7 @@ std::function<void()> product(const benchmarks::Product& s, const std::string& v
     const memory::desc a({s.m, s.k}, type, memory::format_tag::ab);
     const memory::desc b({s.k, s.n}, type, variant == "plain" ? as_it_lies : memory::format_tag::any);
     const memory::desc c({s.m, s.n}, type, memory::format_tag::ab);
-    const dnnl::matmul::primitive_desc plan(dnnl::matmul::desc(a, b, c), machine().engine);
+    const auto plan = plan_of<dnnl::matmul>(a, b, c);
     return work(dnnl::matmul(plan), {{DNNL_ARG_SRC, filled(plan.src_desc())},
                                      {DNNL_ARG_WEIGHTS, filled(plan.weights_desc())},
                                      {DNNL_ARG_DST, filled(plan.dst_desc())}});
@@ -79,8 +106,7 @@ struct Layouts {
 
 dnnl::convolution_forward::primitive_desc forward_plan(const Layouts& l, dnnl::algorithm algorithm,
                                                        dnnl::prop_kind kind) {
-    return {dnnl::convolution_forward::desc(kind, algorithm, l.x, l.weight, l.y, l.strides, l.padding, l.end_padding),
-            machine().engine};
+    return plan_of<dnnl::convolution_forward>(kind, algorithm, l.x, l.weight, l.y, l.strides, l.padding, l.end_padding);
 }
 
 std::function<void()> convolution(const benchmarks::Convolution& s, const std::string& variant) {
@@ -96,9 +122,9 @@ std::function<void()> convolution(const benchmarks::Convolution& s, const std::s
 std::function<void()> to_input(const benchmarks::Convolution& s, const std::string& variant) {
     const Layouts l(s, type_of(variant));
     const auto direct = dnnl::algorithm::convolution_direct;
-    const dnnl::convolution_backward_data::primitive_desc plan(
-        dnnl::convolution_backward_data::desc(direct, l.x, l.weight, l.y, l.strides, l.padding, l.end_padding),
-        machine().engine, forward_plan(l, direct, dnnl::prop_kind::forward_training));
+    const auto plan =
+        plan_behind<dnnl::convolution_backward_data>(forward_plan(l, direct, dnnl::prop_kind::forward_training), direct,
+                                                     l.x, l.weight, l.y, l.strides, l.padding, l.end_padding);
     return work(dnnl::convolution_backward_data(plan), {{DNNL_ARG_DIFF_DST, filled(plan.diff_dst_desc())},
                                                         {DNNL_ARG_WEIGHTS, filled(plan.weights_desc())},
                                                         {DNNL_ARG_DIFF_SRC, filled(plan.diff_src_desc())}});
@@ -107,9 +133,9 @@ std::function<void()> to_input(const benchmarks::Convolution& s, const std::stri
 std::function<void()> to_weight(const benchmarks::Convolution& s, const std::string& variant) {
     const Layouts l(s, type_of(variant));
     const auto direct = dnnl::algorithm::convolution_direct;
-    const dnnl::convolution_backward_weights::primitive_desc plan(
-        dnnl::convolution_backward_weights::desc(direct, l.x, l.weight, l.y, l.strides, l.padding, l.end_padding),
-        machine().engine, forward_plan(l, direct, dnnl::prop_kind::forward_training));
+    const auto plan = plan_behind<dnnl::convolution_backward_weights>(
+        forward_plan(l, direct, dnnl::prop_kind::forward_training), direct, l.x, l.weight, l.y, l.strides, l.padding,
+        l.end_padding);
     return work(dnnl::convolution_backward_weights(plan), {{DNNL_ARG_DIFF_DST, filled(plan.diff_dst_desc())},
                                                            {DNNL_ARG_SRC, filled(plan.src_desc())},
                                                            {DNNL_ARG_DIFF_WEIGHTS, filled(plan.diff_weights_desc())}});
