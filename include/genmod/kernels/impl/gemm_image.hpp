@@ -39,6 +39,7 @@ void multiply_runs(const T* const* rows, Index runs, Index length, Index run_ste
                 const Batch value(a[i][k]);
 #pragma GCC unroll 16
                 for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::fma(value, column[j], sum[i][j]);
+                simd::keep<T>(value);
             }
         }
     finish_tile<T, Rows, Vectors>(sum, to);

@@ -185,6 +185,7 @@ template <class T, int Rows, int Vectors, class Step, int Unrolled, class ARow, 
             const Batch value(a[i / group][i % group * row_step + ahead * a_step]);
 #pragma GCC unroll 16
             for (int j = 0; j < Vectors; ++j) sum[i][j] = Step::add(value, column[j], sum[i][j]);
+            simd::keep<T>(value);
         }
     };
     const auto advance = [&](int steps) __attribute__((always_inline)) {
